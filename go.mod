@@ -1,0 +1,3 @@
+module github.com/neohook/neohook
+
+go 1.26

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// Committer writes what the engine has gathered. It is the hot path: one call is one
+// transaction for many publishers and many attempts.
+type Committer interface {
+	// Commit stores a batch, on disk when it returns. One verdict is returned for each
+	// Accept, in order; an event that cannot be accepted is a verdict and harms no other
+	// in the batch. With an error nothing of the batch is stored, except under
+	// ErrCommitUnknown.
+	//
+	// Event keys ascend in the order of batch.Accepts.
+	Commit(ctx context.Context, batch *Batch) ([]Verdict, error)
+}
+
+// Batch is what one transaction writes.
+type Batch struct {
+	Now      time.Time
+	Accepts  []Accept
+	Outcomes []Outcome
+}
+
+// Accept is an event to store together with a delivery for each endpoint it is for.
+type Accept struct {
+	Tenant TenantKey
+	// RouteVersion is the version of the Routes that Endpoints were chosen from.
+	RouteVersion int64
+	Endpoints    []EndpointKey
+	UID          string // "" is none
+	Type         string
+	Channels     []string
+	Payload      []byte
+	// Once is nil for an event that may be published repeatedly. Its Answer is not used:
+	// a repeat is told which event was stored.
+	Once *Once
+}
+
+// Verdict is what became of an Accept.
+type Verdict struct {
+	Kind VerdictKind
+	// Event and AcceptedAt are those of the event stored now, or of the earlier one when
+	// Replayed.
+	Event      EventKey
+	AcceptedAt time.Time
+}
+
+// VerdictKind is the kind of a Verdict.
+type VerdictKind uint8
+
+// The kinds of verdict.
+const (
+	// Accepted is stored, event and deliveries.
+	Accepted VerdictKind = iota + 1
+	// Replayed was stored before under the same Once: nothing is written now.
+	Replayed
+	// Mismatched has a Once that was used for another body.
+	Mismatched
+	// UIDTaken has the UID of an event that is kept.
+	UIDTaken
+	// Rerouted was matched against Routes that have changed: match again, and commit anew.
+	Rerouted
+	// TenantGone is for a tenant that does not exist any more.
+	TenantGone
+)
+
+// Outcome is what came of a delivery's turn.
+type Outcome struct {
+	Tenant   TenantKey
+	Endpoint EndpointKey
+	Event    EventKey
+	// Tried is the number of scheduled attempts stored for the delivery before this
+	// outcome. Where the store has another number, only the Attempt is logged; except
+	// that a success closes the delivery if it is still open.
+	Tried int
+	// Attempt is what was sent; nil where the delivery ended without sending.
+	Attempt *Attempt
+	// State is Waiting, with RetryAt, or one of those that end.
+	State   webhook.State
+	RetryAt time.Time
+	Reason  webhook.Reason // for Cancelled
+}
+
+// Attempt is a request as stored.
+type Attempt struct {
+	Key        AttemptKey // given by the store
+	Number     int        // from 1
+	Trigger    webhook.Trigger
+	URL        string
+	Succeeded  bool
+	StatusCode int
+	Code       webhook.FaultCode
+	Response   []byte
+	StartedAt  time.Time
+	Duration   time.Duration
+}

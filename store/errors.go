@@ -1,0 +1,17 @@
+package store
+
+import "errors"
+
+var (
+	// ErrNotFound is returned for a key or UID that names nothing, or something deleted.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict is returned where a UID is taken.
+	ErrConflict = errors.New("uid is taken")
+	// ErrStale is returned by an update whose record has changed since it was read.
+	ErrStale = errors.New("changed since it was read")
+	// ErrCommitUnknown is returned where the connection broke while committing: all of
+	// the transaction is stored or none of it, and the store can't tell which.
+	ErrCommitUnknown = errors.New("outcome of the commit is unknown")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("store is closed")
+)

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// Event is an event as stored.
+type Event struct {
+	Key        EventKey
+	Tenant     TenantKey
+	UID        string
+	Type       string
+	Channels   []string
+	Payload    []byte // nil where it was not asked for or is gone
+	AcceptedAt time.Time
+}
+
+// LoggedAttempt is an attempt with what it was made for.
+type LoggedAttempt struct {
+	Attempt
+	Event     EventKey
+	Endpoint  EndpointKey
+	EventType string
+	Channels  []string
+	// EventAcceptedAt and EndpointCreatedAt date the keys beside them.
+	EventAcceptedAt   time.Time
+	EndpointCreatedAt time.Time
+}
+
+// EventFilter narrows a list of events. Zero fields do not narrow.
+type EventFilter struct {
+	Types   []string
+	Channel string
+	// From and To bound the time of acceptance, both inclusive.
+	From, To time.Time
+	// WithPayload asks for the payloads too.
+	WithPayload bool
+}
+
+// AttemptFilter narrows a list of attempts. Zero fields do not narrow.
+type AttemptFilter struct {
+	Types   []string
+	Channel string
+	// Endpoint narrows the attempts of an event.
+	Endpoint EndpointKey
+	// Succeeded, if not nil, asks for those that did, or did not.
+	Succeeded *bool
+	// StatusClass is 100, 200, 300, 400 or 500; NoStatus asks for those without an answer.
+	StatusClass int
+	NoStatus    bool
+	// From and To bound the start of the attempt, both inclusive.
+	From, To     time.Time
+	WithResponse bool
+}
+
+// DeliveryRecord is where one event stands at one endpoint.
+type DeliveryRecord struct {
+	Endpoint EndpointKey
+	Event    EventKey
+	// State is Pending, Waiting, or how it ended.
+	State   webhook.State
+	Reason  webhook.Reason
+	Tried   int
+	RetryAt time.Time // of a Waiting one
+	EndedAt time.Time // of an ended one
+}
+
+// Listed is a part of a list that is examined in bounded steps: it may be short, or
+// empty, with Done false. The walk goes on behind the key Last.
+type Listed[T any] struct {
+	Items []T
+	// Last is the last key examined, and LastAt its time (acceptance or start); 0 where
+	// none was.
+	Last   int64
+	LastAt time.Time
+	// Done says that nothing further was there to examine.
+	Done bool
+}
+
+// History reads what has happened. A call examines a bounded number of rows, whatever
+// the filter.
+type History interface {
+	// Event and EventByUID return ErrNotFound also for an event of another tenant.
+	Event(ctx context.Context, tenant TenantKey, key EventKey) (Event, error)
+	EventByUID(ctx context.Context, tenant TenantKey, uid string) (Event, error)
+	// Events lists a tenant's events.
+	Events(ctx context.Context, tenant TenantKey, filter EventFilter, page Page) (Listed[Event], error)
+
+	// Attempt returns an attempt of an event, or ErrNotFound.
+	Attempt(ctx context.Context, event EventKey, key AttemptKey) (LoggedAttempt, error)
+	// AttemptsOfEvent lists the attempts of an event, at all endpoints or one.
+	AttemptsOfEvent(ctx context.Context, event EventKey, filter AttemptFilter, page Page) (Listed[LoggedAttempt], error)
+	// AttemptsAtEndpoint lists the attempts made at an endpoint; filter.Endpoint is not
+	// looked at.
+	AttemptsAtEndpoint(ctx context.Context, endpoint EndpointKey, filter AttemptFilter, page Page) (Listed[LoggedAttempt], error)
+
+	// Delivery returns where an event stands at an endpoint, or ErrNotFound if it was
+	// never for that endpoint.
+	Delivery(ctx context.Context, endpoint EndpointKey, event EventKey) (DeliveryRecord, error)
+}
