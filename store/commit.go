@@ -37,7 +37,7 @@ type Accept struct {
 	Channels     []string
 	Payload      []byte
 	// Once is nil for an event that may be published repeatedly. Its Answer is not used:
-	// a repeat is told which event was stored.
+	// a repeat is told which event was stored. Its Now is not used either: the batch's is.
 	Once *Once
 }
 
@@ -53,20 +53,25 @@ type Verdict struct {
 // VerdictKind is the kind of a Verdict.
 type VerdictKind uint8
 
-// The kinds of verdict.
+// MaxEventBytes is the most that an event's payload and texts may come to together.
+const MaxEventBytes = 256 << 20
+
+// The kinds of verdict. Where several of the refusals hold, it is the first in this order.
 const (
 	// Accepted is stored, event and deliveries.
 	Accepted VerdictKind = iota + 1
+	// TooLarge has more than MaxEventBytes.
+	TooLarge
 	// Replayed was stored before under the same Once: nothing is written now.
 	Replayed
 	// Mismatched has a Once that was used for another body.
 	Mismatched
-	// UIDTaken has the UID of an event that is kept.
+	// UIDTaken has the UID of an event of the tenant that is kept.
 	UIDTaken
-	// Rerouted was matched against Routes that have changed: match again, and commit anew.
-	Rerouted
 	// TenantGone is for a tenant that does not exist any more.
 	TenantGone
+	// Rerouted was matched against Routes that have changed: match again, and commit anew.
+	Rerouted
 )
 
 // Outcome is what came of a delivery's turn.
@@ -76,7 +81,8 @@ type Outcome struct {
 	Event    EventKey
 	// Tried is the number of scheduled attempts stored for the delivery before this
 	// outcome. Where the store has another number, only the Attempt is logged; except
-	// that a success closes the delivery if it is still open.
+	// that a success closes the delivery if it is still open. The same goes for every
+	// Manual attempt, which does not count as tried.
 	Tried int
 	// Attempt is what was sent; nil where the delivery ended without sending.
 	Attempt *Attempt

@@ -73,11 +73,12 @@ type Directory interface {
 	NewKey(ctx context.Context) (int64, error)
 
 	// InsertTenant stores a tenant under its own key, as version 1. It returns
-	// ErrConflict if the UID is taken in the organisation, and *ReplayError if once is
-	// not nil and was seen before.
+	// *ReplayError if once is not nil and was seen before, else ErrConflict if the UID is
+	// taken in the organisation.
 	InsertTenant(ctx context.Context, tenant Tenant, once *Once) error
-	// UpdateTenant replaces the tenant whose version is one lower than the record's. It
-	// returns ErrNotFound, ErrStale or ErrConflict.
+	// UpdateTenant replaces the tenant whose version is one lower than the record's, but
+	// for its Organisation and CreatedAt, which stay. It returns ErrNotFound, ErrStale or
+	// ErrConflict, the first that holds.
 	UpdateTenant(ctx context.Context, tenant Tenant) error
 	// DeleteTenant ends a tenant and all its endpoints; their UIDs are free again. Their
 	// history stays. It returns ErrNotFound.
@@ -91,7 +92,7 @@ type Directory interface {
 
 	// InsertEndpoint, UpdateEndpoint and DeleteEndpoint are as for tenants, and raise the
 	// tenant's Routes version. InsertEndpoint returns ErrNotFound if there is no such
-	// tenant.
+	// tenant; an update leaves the endpoint's Tenant and CreatedAt.
 	InsertEndpoint(ctx context.Context, endpoint Endpoint, once *Once) error
 	// UpdateEndpoint: once, if not nil, is as for an insert.
 	UpdateEndpoint(ctx context.Context, endpoint Endpoint, once *Once) error
@@ -106,7 +107,7 @@ type Directory interface {
 	// consistent reading, or ErrNotFound.
 	Routes(ctx context.Context, tenant TenantKey) (Routes, error)
 	// Replay returns the stored answer of once as *ReplayError, or nil if it was not
-	// seen before. It lets a caller answer a repeat before it does any work.
+	// seen before, as of now. It lets a caller answer a repeat before it does any work.
 	Replay(ctx context.Context, once *Once, now time.Time) error
 }
 
@@ -118,7 +119,8 @@ type Once struct {
 	// Body is a hash of what was asked for: the same Hash with another Body is a mistake
 	// of the caller's.
 	Body [16]byte
-	// Now and TTL say until when a repeat is recognised. Equal hashes have equal TTLs.
+	// A repeat is recognised until TTL, which is more than 0, has passed since Now. Equal
+	// hashes have equal TTLs.
 	Now time.Time
 	TTL time.Duration
 	// Answer is given back to a repeat. It may be empty.

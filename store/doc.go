@@ -8,4 +8,8 @@
 // Three things hold throughout. Inside, everything is known by an integer key; the
 // identifiers that people see are made of them elsewhere. Time is told, never asked: no
 // store reads a clock. Secrets arrive sealed: no store can read one.
+//
+// What goes in comes out, but for this: instants and durations are kept to the
+// microsecond, cut, and instants come back in UTC; an empty slice or map comes back nil,
+// except a payload, where nil says that it is gone.
 package store

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/webhook"
@@ -40,6 +41,13 @@ type EventFilter struct {
 	WithPayload bool
 }
 
+// Match says whether the filter lets an event through.
+func (f *EventFilter) Match(ev *Event) bool {
+	return (len(f.Types) == 0 || slices.Contains(f.Types, ev.Type)) &&
+		(f.Channel == "" || slices.Contains(ev.Channels, f.Channel)) &&
+		within(ev.AcceptedAt, f.From, f.To)
+}
+
 // AttemptFilter narrows a list of attempts. Zero fields do not narrow.
 type AttemptFilter struct {
 	Types   []string
@@ -54,6 +62,21 @@ type AttemptFilter struct {
 	// From and To bound the start of the attempt, both inclusive.
 	From, To     time.Time
 	WithResponse bool
+}
+
+// Match says whether the filter lets an attempt through.
+func (f *AttemptFilter) Match(a *LoggedAttempt) bool {
+	return (len(f.Types) == 0 || slices.Contains(f.Types, a.EventType)) &&
+		(f.Channel == "" || slices.Contains(a.Channels, f.Channel)) &&
+		(f.Endpoint == 0 || f.Endpoint == a.Endpoint) &&
+		(f.Succeeded == nil || *f.Succeeded == a.Succeeded) &&
+		(f.StatusClass == 0 || f.StatusClass == a.StatusCode/100*100) &&
+		(!f.NoStatus || a.StatusCode == 0) &&
+		within(a.StartedAt, f.From, f.To)
+}
+
+func within(at, from, to time.Time) bool {
+	return (from.IsZero() || !at.Before(from)) && (to.IsZero() || !at.After(to))
 }
 
 // DeliveryRecord is where one event stands at one endpoint.
