@@ -48,6 +48,9 @@ type Token struct {
 type Tokens interface {
 	// InitToken stores first if there is no token at all yet, and says whether it did.
 	InitToken(ctx context.Context, first Token) (stored bool, err error)
+	// ReplaceToken stores a token in place of all those of its organisation that have its
+	// name: what was lost opens nothing any more.
+	ReplaceToken(ctx context.Context, token Token) error
 	// Token returns the token of a hash, or ErrNotFound.
 	Token(ctx context.Context, hash [32]byte) (Token, error)
 }
