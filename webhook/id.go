@@ -125,21 +125,27 @@ func (raw RawID) Rest() (rest [15]byte) {
 
 // Format writes the identifier with its prefix.
 func (raw RawID) Format(prefix string) string {
-	// Long division of the 160-bit number by 62, from the last character to the first.
+	// Long division of the 160-bit number, from the last character to the first: by 62^5,
+	// which leaves five characters at a time.
+	const fiveChars = 62 * 62 * 62 * 62 * 62
 	var parts [5]uint32
 	for i := range parts {
 		parts[i] = uint32(raw[4*i])<<24 | uint32(raw[4*i+1])<<16 | uint32(raw[4*i+2])<<8 | uint32(raw[4*i+3])
 	}
-	text := make([]byte, len(prefix)+rawIDChars)
-	copy(text, prefix)
-	for at := len(text) - 1; at >= len(prefix); at-- {
+	var room [len("atmpt_") + rawIDChars]byte
+	text := append(room[:0], prefix...)
+	text = append(text, "000000000000000000000000000"...)
+	for end := len(text); end > len(prefix); end -= 5 {
 		var rest uint64
 		for i, part := range parts {
 			value := rest<<32 | uint64(part)
-			parts[i] = uint32(value / 62)
-			rest = value % 62
+			parts[i] = uint32(value / fiveChars) //nolint:gosec // rest is below the divisor
+			rest = value % fiveChars
 		}
-		text[at] = base62[rest]
+		for at := end - 1; at >= max(end-5, len(prefix)); at-- {
+			text[at] = base62[rest%62]
+			rest /= 62
+		}
 	}
 	return string(text)
 }
