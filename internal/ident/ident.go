@@ -1,0 +1,179 @@
+// Package ident makes identifiers of integer keys, and keys of identifiers, so that an
+// identifier is decoded and not looked up.
+//
+// The fifteen free bytes of an identifier hold the key masked and a check over kind,
+// time and key, both under a secret of the store. Whoever lacks the secret can neither
+// make an identifier that decodes nor see from two of them how much was stored between.
+package ident
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// SecretBytes is the length of a codec's secret.
+const SecretBytes = 32
+
+// ErrForeign is returned for a well-formed identifier that was not made with this
+// secret, or for another kind of thing. As an argument it names nothing; as a page's
+// cursor it is as bad as a malformed one.
+var ErrForeign = errors.New("id was not made here")
+
+// NewSecret returns a fresh secret.
+func NewSecret() []byte {
+	secret := make([]byte, SecretBytes)
+	_, _ = rand.Read(secret) // never fails: it ends the program rather than return an error
+	return secret
+}
+
+// Codec encodes and decodes under one secret. It is safe for concurrent use.
+//
+// The time given to an encoder is cut to 4 ms and comes back so. A decoder's error wraps
+// webhook.ErrMalformedID or ErrForeign.
+type Codec struct {
+	block cipher.Block
+	// scratch spares an allocation: what goes through the interface escapes.
+	scratch sync.Pool
+}
+
+// New returns a codec for a secret of SecretBytes.
+func New(secret []byte) (*Codec, error) {
+	if len(secret) != SecretBytes {
+		return nil, fmt.Errorf("id secret has %d bytes, want %d", len(secret), SecretBytes)
+	}
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return nil, err
+	}
+	return &Codec{block: block, scratch: sync.Pool{New: func() any { return new([aes.BlockSize]byte) }}}, nil
+}
+
+// kind is part of the check, so that an id of one kind is none of another.
+type kind byte
+
+// The numbers are in identifiers that are out in the world: they never change.
+const (
+	tenantKind   kind = 1
+	endpointKind kind = 2
+	eventKind    kind = 3
+	attemptKind  kind = 4
+	deliveryKind kind = 5
+)
+
+// Uses of the cipher, the last byte of its input.
+const (
+	checkUse byte = iota + 1
+	maskUse
+	wideCheckUse
+)
+
+const (
+	keyBytes   = 8
+	checkBytes = 7
+)
+
+// encode lays out the fifteen bytes as the masked key and the check (a synthetic
+// initialisation vector: the mask is drawn from the check, and so differs for each key).
+func (c *Codec) encode(prefix string, kind kind, key int64, at time.Time) string {
+	raw := webhook.MakeRawID(at, [15]byte{})
+	block := c.scratch.Get().(*[aes.BlockSize]byte)
+	defer c.scratch.Put(block)
+
+	check := c.check(block, kind, &raw, uint64(key)) //nolint:gosec // the same bits
+	mask := c.mask(block, kind, &raw, check[:])
+	binary.BigEndian.PutUint64(raw[5:], uint64(key)^binary.BigEndian.Uint64(mask)) //nolint:gosec // the same bits
+	copy(raw[5+keyBytes:], check[:])
+	return raw.Format(prefix)
+}
+
+func (c *Codec) decode(prefix string, kind kind, text string) (int64, time.Time, error) {
+	raw, err := webhook.ParseRawID(prefix, text)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	block := c.scratch.Get().(*[aes.BlockSize]byte)
+	defer c.scratch.Put(block)
+
+	given := raw[5+keyBytes:]
+	mask := c.mask(block, kind, &raw, given)
+	key := binary.BigEndian.Uint64(raw[5:]) ^ binary.BigEndian.Uint64(mask)
+	check := c.check(block, kind, &raw, key)
+	if subtle.ConstantTimeCompare(check[:], given) != 1 {
+		return 0, time.Time{}, foreign(text)
+	}
+	return int64(key), raw.Time(), nil //nolint:gosec // the same bits
+}
+
+func (c *Codec) check(block *[aes.BlockSize]byte, kind kind, raw *webhook.RawID, key uint64) (check [checkBytes]byte) {
+	*block = [aes.BlockSize]byte{0: byte(kind), 15: checkUse}
+	copy(block[1:], raw[:5])
+	binary.BigEndian.PutUint64(block[6:], key)
+	c.block.Encrypt(block[:], block[:])
+	copy(check[:], block[:])
+	return check
+}
+
+// mask returns bytes that hold until block is used again.
+func (c *Codec) mask(block *[aes.BlockSize]byte, kind kind, raw *webhook.RawID, check []byte) []byte {
+	*block = [aes.BlockSize]byte{0: byte(kind), 15: maskUse}
+	copy(block[1:], raw[:5])
+	copy(block[6:], check)
+	c.block.Encrypt(block[:], block[:])
+	return block[:]
+}
+
+func foreign(text string) error { return fmt.Errorf("%w: %s", ErrForeign, text) }
+
+// Tenant returns a tenant's identifier.
+func (c *Codec) Tenant(key store.TenantKey, createdAt time.Time) webhook.TenantID {
+	return webhook.TenantID(c.encode(webhook.TenantPrefix, tenantKind, int64(key), createdAt))
+}
+
+// ParseTenant returns the key and the time in a tenant's identifier.
+func (c *Codec) ParseTenant(id webhook.TenantID) (store.TenantKey, time.Time, error) {
+	key, at, err := c.decode(webhook.TenantPrefix, tenantKind, string(id))
+	return store.TenantKey(key), at, err
+}
+
+// Endpoint returns an endpoint's identifier.
+func (c *Codec) Endpoint(key store.EndpointKey, createdAt time.Time) webhook.EndpointID {
+	return webhook.EndpointID(c.encode(webhook.EndpointPrefix, endpointKind, int64(key), createdAt))
+}
+
+// ParseEndpoint returns the key and the time in an endpoint's identifier.
+func (c *Codec) ParseEndpoint(id webhook.EndpointID) (store.EndpointKey, time.Time, error) {
+	key, at, err := c.decode(webhook.EndpointPrefix, endpointKind, string(id))
+	return store.EndpointKey(key), at, err
+}
+
+// Event returns an event's identifier.
+func (c *Codec) Event(key store.EventKey, acceptedAt time.Time) webhook.EventID {
+	return webhook.EventID(c.encode(webhook.EventPrefix, eventKind, int64(key), acceptedAt))
+}
+
+// ParseEvent returns the key and the time in an event's identifier.
+func (c *Codec) ParseEvent(id webhook.EventID) (store.EventKey, time.Time, error) {
+	key, at, err := c.decode(webhook.EventPrefix, eventKind, string(id))
+	return store.EventKey(key), at, err
+}
+
+// Attempt returns an attempt's identifier.
+func (c *Codec) Attempt(key store.AttemptKey, startedAt time.Time) webhook.AttemptID {
+	return webhook.AttemptID(c.encode(webhook.AttemptPrefix, attemptKind, int64(key), startedAt))
+}
+
+// ParseAttempt returns the key and the time in an attempt's identifier.
+func (c *Codec) ParseAttempt(id webhook.AttemptID) (store.AttemptKey, time.Time, error) {
+	key, at, err := c.decode(webhook.AttemptPrefix, attemptKind, string(id))
+	return store.AttemptKey(key), at, err
+}
