@@ -33,6 +33,8 @@ type Endpoint struct {
 	RetiringSecrets []RetiringSecret
 	// Headers are added to each request.
 	Headers map[string]string
+	// Protocol narrows the version of HTTP; "" lets the two sides agree.
+	Protocol Protocol
 	// Timeout of an attempt, from the look-up to the last byte of the answer,
 	// 1 s to 300 s; 0 is 30 s.
 	Timeout time.Duration
@@ -52,6 +54,18 @@ type Endpoint struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
+
+// Protocol is a version of HTTP.
+type Protocol string
+
+// The protocols an endpoint can ask for. With neither, HTTP/1.1 is spoken without TLS,
+// and with TLS what the receiver prefers of the two.
+const (
+	HTTP1 Protocol = "http/1.1"
+	// HTTP2 is spoken from the first byte where there is no TLS (h2c, with prior
+	// knowledge), and is the only version offered where there is.
+	HTTP2 Protocol = "http/2"
+)
 
 // RetiringSecret is a key that was replaced and still signs for a while.
 type RetiringSecret struct {

@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// Result is what came of one attempt.
+// Result is what came of one attempt. Its JSON form is described at MarshalJSON; in Go
+// every value can be reached.
 type Result struct {
 	// Success says that the destination took the delivery: for HTTP a status of 2xx, for
-	// a verification one below 500.
+	// a verification one below 500. Where it is true, Fault is nil.
 	Success bool
 	// Attempt is the delivery's attempt number.
-	Attempt     int
+	Attempt int
+	// URL is where the request went, without a password.
 	URL         string
 	Method      string
 	StartedAt   time.Time
@@ -21,7 +23,7 @@ type Result struct {
 	// Header holds every value of the answer's header fields, by canonical name.
 	Header map[string][]string
 	// Body is the beginning of the answer's body, after decompression. BodyTruncated says
-	// that there was more.
+	// that there was more; text is then cut between two characters.
 	Body          []byte
 	BodyTruncated bool
 	// ConnectionReused says that the request went out on a connection that was open.
@@ -39,8 +41,8 @@ type Result struct {
 	Timings Timings
 	// BytesSent and BytesReceived are of bodies, as on the wire.
 	BytesSent, BytesReceived int64
-	// Fault says why there is no HTTP answer, or none that could be read to its end; nil
-	// where there is.
+	// Fault says why there is no answer, or none that could be read to its end (then
+	// StatusCode, Header and Body hold what did come); nil where there is one.
 	Fault *Fault
 }
 
@@ -68,30 +70,50 @@ const (
 	FaultClient FaultKind = "client_error"
 )
 
+// Phase is a part of an attempt.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhasePrepare  Phase = "prepare"  // judging the endpoint, signing
+	PhaseWait     Phase = "wait"     // for a free connection
+	PhaseDNS      Phase = "dns"      // look-up of the host
+	PhaseConnect  Phase = "connect"  // TCP, and the proxy's part
+	PhaseTLS      Phase = "tls"      // handshake
+	PhaseRequest  Phase = "request"  // sending
+	PhaseResponse Phase = "response" // from the request sent to the end of the answer's header
+	PhaseBody     Phase = "body"     // of the answer
+)
+
 // FaultCode is the exact cause of a Fault, stable for programs to compare.
 type FaultCode string
 
 // The causes. An adapter may have more of its own.
 const (
-	FaultDNS                 FaultCode = "dns"
-	FaultRefused             FaultCode = "refused"
-	FaultReset               FaultCode = "reset"
-	FaultUnreachable         FaultCode = "unreachable"
-	FaultConnectTimeout      FaultCode = "connect_timeout"
-	FaultTLS                 FaultCode = "tls"
-	FaultTLSExpired          FaultCode = "tls_expired"
-	FaultTLSUnknownAuthority FaultCode = "tls_unknown_authority"
-	FaultTLSHostname         FaultCode = "tls_hostname"
-	FaultBlockedAddress      FaultCode = "blocked_address"
-	FaultProxy               FaultCode = "proxy"
-	FaultResponseTimeout     FaultCode = "response_timeout"
-	FaultBodyTooSlow         FaultCode = "body_too_slow"
-	FaultBodyTooLarge        FaultCode = "body_too_large"
-	FaultMalformedResponse   FaultCode = "malformed_response"
-	FaultHeadersTooLarge     FaultCode = "headers_too_large"
-	FaultInvalidRequest      FaultCode = "invalid_request" // the endpoint or payload can't be sent as it is
-	FaultCancelled           FaultCode = "cancelled"       // the caller's context ended
-	FaultClosed              FaultCode = "closed"          // the adapter was closed
+	FaultDNS                 FaultCode = "dns"                   // the host has no address, or the look-up failed
+	FaultRefused             FaultCode = "refused"               // nothing listens there
+	FaultReset               FaultCode = "reset"                 // the connection was closed before the answer's end
+	FaultUnreachable         FaultCode = "unreachable"           // no route to the host or network
+	FaultConnectTimeout      FaultCode = "connect_timeout"       // connection or TLS handshake
+	FaultPoolExhausted       FaultCode = "pool_exhausted"        // no connection became free in time
+	FaultTLS                 FaultCode = "tls"                   // any other failure of the handshake
+	FaultTLSExpired          FaultCode = "tls_expired"           // certificate not valid any more, or not yet
+	FaultTLSUnknownAuthority FaultCode = "tls_unknown_authority" // certificate not signed by a trusted root
+	FaultTLSHostname         FaultCode = "tls_hostname"          // certificate of another host
+	FaultTLSVersion          FaultCode = "tls_version"           // the receiver offers only versions before 1.2
+	FaultTLSRefused          FaultCode = "tls_refused"           // the receiver refused us, as for want of a client certificate
+	FaultTLSNotSpoken        FaultCode = "tls_not_spoken"        // what answered does not speak TLS
+	FaultBlockedAddress      FaultCode = "blocked_address"       // the egress policy said no
+	FaultProxy               FaultCode = "proxy"                 // the proxy refused or failed
+	FaultRequestTimeout      FaultCode = "request_timeout"       // the receiver did not take the request in time
+	FaultResponseTimeout     FaultCode = "response_timeout"      // no answer in time
+	FaultBodyTooSlow         FaultCode = "body_too_slow"         // an answer that did not end in time
+	FaultBodyTooLarge        FaultCode = "body_too_large"        // an answer longer than is read
+	FaultMalformedResponse   FaultCode = "malformed_response"    // not HTTP, or broken compression
+	FaultHeadersTooLarge     FaultCode = "headers_too_large"     // of the answer
+	FaultInvalidRequest      FaultCode = "invalid_request"       // the endpoint or payload can't be sent as it is
+	FaultCancelled           FaultCode = "cancelled"             // the caller's context ended
+	FaultClosed              FaultCode = "closed"                // the adapter was closed
 	FaultOther               FaultCode = "other"
 )
 
@@ -99,6 +121,8 @@ const (
 type Fault struct {
 	Kind FaultKind
 	Code FaultCode
+	// Phase is where it happened; "" where an adapter does not tell.
+	Phase Phase
 	// Message is a sentence for people. It holds no secret and no payload.
 	Message string
 	// Cause is the error below, or nil.
