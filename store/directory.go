@@ -28,6 +28,7 @@ type Endpoint struct {
 	Description string
 	URL         string
 	Method      string
+	Protocol    string // of webhook.Protocol; "" is none
 	Timeout     time.Duration
 	Disabled    bool
 	EventTypes  []string
