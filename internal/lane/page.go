@@ -1,0 +1,154 @@
+package lane
+
+import (
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
+
+// PageKind says what a page is of.
+type PageKind uint8
+
+// The kinds of page.
+const (
+	FreshPage PageKind = iota + 1
+	WaitingPage
+)
+
+// PageRequest asks for deliveries from the store.
+type PageRequest struct {
+	Tenant   store.TenantKey
+	Endpoint store.EndpointKey
+	Kind     PageKind
+	// From is the lowest number wanted of a FreshPage.
+	From store.EventKey
+	// Limit is the most deliveries.
+	Limit int
+	// Bytes is the most of payloads to bring along; further deliveries come without.
+	Bytes int64
+}
+
+// Page is what the store had.
+type Page struct {
+	PageRequest
+	Deliveries []Delivery
+	// Next and More are those of a store.FreshPage. For a WaitingPage, More says that as
+	// many came as were asked for.
+	Next store.EventKey
+	More bool
+	// Failed says that the store could not be read.
+	Failed bool
+}
+
+// pageRetry is the pause after a page that failed.
+const pageRetry = time.Second
+
+// TakePage returns the next page to read, or false. Its answer goes to PutPage.
+func (b *Board) TakePage() (PageRequest, bool) {
+	for b.wanting.len() > 0 {
+		l := b.wanting.pop()
+		l.wanted = false
+		kind := l.wants(b.now, &b.limits)
+		if kind == 0 {
+			b.settle(l)
+			continue
+		}
+		l.page = &pageInFlight{kind: kind, recorded: make(map[store.EventKey]struct{})}
+		request := PageRequest{
+			Tenant: l.tenant, Endpoint: l.endpoint, Kind: kind, From: l.from,
+			Limit: b.pageRows(), Bytes: max(0, b.limits.Bytes-b.bytes) / shareOfFree,
+		}
+		if kind == WaitingPage {
+			request.Limit += len(l.held) // those may come first, and are no news
+		}
+		return request, true
+	}
+	return PageRequest{}, false
+}
+
+// pageRows is how many deliveries to ask for: fewer when memory is short, but some, as a
+// lane must go on.
+func (b *Board) pageRows() int {
+	const least = 8
+	return max(min(b.limits.Page, (b.limits.Rows-b.rows)/shareOfFree), min(least, b.limits.Page))
+}
+
+// wants says which page would help the lane now; 0 is none.
+func (l *lane) wants(now time.Time, limits *Limits) PageKind {
+	switch {
+	case l.page != nil || l.pageAfter.After(now):
+		return 0
+	case !l.horizon.IsZero() && !l.horizon.After(now) && l.due.len() < limits.Page:
+		return WaitingPage
+	case l.behind && l.fresh.len() <= limits.Page/2:
+		return FreshPage
+	}
+	return 0
+}
+
+// PutPage takes in what was read for a page request.
+func (b *Board) PutPage(now time.Time, page Page) {
+	b.tick(now)
+	l := b.lanes[page.Endpoint]
+	during := l.page
+	l.page = nil
+	switch {
+	case page.Failed:
+		l.pageAfter = now.Add(pageRetry)
+	case page.Kind == FreshPage:
+		l.pageAfter = time.Time{}
+		b.putFresh(l, during, page)
+	default:
+		l.pageAfter = time.Time{}
+		b.putWaiting(l, during, page)
+	}
+	b.settle(l)
+}
+
+func (b *Board) putFresh(l *lane, during *pageInFlight, page Page) {
+	for _, d := range page.Deliveries {
+		if during.isNews(l, d.Event) {
+			b.hold(l, d)
+			l.fresh.push(d)
+		}
+	}
+	switch {
+	case page.More:
+		l.from = page.Next
+	case during.skipped != 0:
+		l.from = during.skipped
+	default:
+		l.behind = false
+	}
+}
+
+func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
+	l.horizon = during.spilled
+	if page.More {
+		l.horizon = sooner(l.horizon, page.Deliveries[len(page.Deliveries)-1].Due)
+	}
+	taken := 0
+	for _, d := range page.Deliveries {
+		if !during.isNews(l, d.Event) {
+			continue
+		}
+		if taken == b.limits.Page { // those held at the asking have made way for more
+			l.horizon = sooner(l.horizon, d.Due)
+			break
+		}
+		taken++
+		b.hold(l, d)
+		b.wait(l, d)
+	}
+	l.ripen(b.now)
+}
+
+// isNews says that a delivery in a page is neither held nor was recorded while the page
+// was read.
+func (p *pageInFlight) isNews(l *lane, event store.EventKey) bool {
+	if _, held := l.held[event]; held {
+		return false
+	}
+	_, recorded := p.recorded[event]
+	return !recorded
+}

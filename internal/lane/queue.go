@@ -1,0 +1,31 @@
+package lane
+
+// queue is a first-in, first-out ring that grows as needed. The zero value is empty.
+type queue[T any] struct {
+	ring []T
+	head int
+	size int
+}
+
+func (q *queue[T]) len() int { return q.size }
+
+func (q *queue[T]) push(item T) {
+	if q.size == len(q.ring) {
+		grown := make([]T, max(8, 2*q.size))
+		n := copy(grown, q.ring[q.head:])
+		copy(grown[n:], q.ring[:q.head])
+		q.ring, q.head = grown, 0
+	}
+	q.ring[(q.head+q.size)%len(q.ring)] = item
+	q.size++
+}
+
+// pop removes the oldest item; there must be one.
+func (q *queue[T]) pop() T {
+	var none T
+	item := q.ring[q.head]
+	q.ring[q.head] = none // let go of what it points to
+	q.head = (q.head + 1) % len(q.ring)
+	q.size--
+	return item
+}
