@@ -43,6 +43,9 @@ type Page struct {
 // pageRetry is the pause after a page that failed.
 const pageRetry = time.Second
 
+// WantsPage says that TakePage may have something to read.
+func (b *Board) WantsPage() bool { return b.wanting.len() > 0 }
+
 // TakePage returns the next page to read, or false. Its answer goes to PutPage.
 func (b *Board) TakePage() (PageRequest, bool) {
 	for b.wanting.len() > 0 {

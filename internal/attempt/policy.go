@@ -1,0 +1,52 @@
+package attempt
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Policy says what follows an attempt.
+type Policy struct {
+	Schedule webhook.Schedule
+	// Jitter varies each wait by up to this share either way.
+	Jitter float64
+	// MaxRetryAfter caps how long a receiver may ask to be left alone.
+	MaxRetryAfter time.Duration
+	// MaxResponse is the most bytes kept of an answer.
+	MaxResponse int
+}
+
+// judge completes an outcome with what came of its attempt.
+func (p *Policy) judge(out *store.Outcome, result *webhook.Result) {
+	out.Attempt = &store.Attempt{
+		Number: out.Tried + 1, Trigger: webhook.Scheduled, URL: result.URL,
+		Succeeded: result.Success, StatusCode: result.StatusCode,
+		Response:  result.Body[:min(len(result.Body), p.MaxResponse)],
+		StartedAt: result.StartedAt, Duration: result.Duration(),
+	}
+	if result.Fault != nil {
+		out.Attempt.Code = result.Fault.Code
+		if result.StatusCode == 0 {
+			out.Attempt.Response = []byte(result.Fault.Message)
+		}
+	}
+	switch wait, again := p.Schedule.Wait(out.Attempt.Number); {
+	case result.Success:
+		out.State = webhook.Succeeded
+	case result.StatusCode == http.StatusGone:
+		out.State, out.Reason = webhook.Cancelled, webhook.ReceiverGone
+	case !again:
+		out.State = webhook.Exhausted
+	default:
+		out.State = webhook.Waiting
+		out.RetryAt = result.CompletedAt.Add(p.wait(wait, result.RetryAfter))
+	}
+}
+
+// wait is the later of the planned wait and what the receiver asked for.
+func (p *Policy) wait(planned, asked time.Duration) time.Duration {
+	return max(webhook.Jitter(planned, p.Jitter), min(asked, p.MaxRetryAfter))
+}

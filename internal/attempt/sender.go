@@ -1,0 +1,91 @@
+// Package attempt makes one attempt: it looks at what the endpoint is by now, sends, and
+// judges what came of it.
+package attempt
+
+import (
+	"context"
+	"time"
+
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Endpoints knows the endpoints as they are now.
+type Endpoints interface {
+	// Endpoint returns an endpoint, or the reason why nothing is sent to it any more.
+	Endpoint(ctx context.Context, tenant store.TenantKey, endpoint store.EndpointKey) (*webhook.Endpoint, webhook.Reason, error)
+}
+
+// Payloads reads what is not in memory; see store.Backlog.
+type Payloads interface {
+	Payloads(ctx context.Context, keys []store.EventKey) ([]store.Payload, error)
+}
+
+// Events makes the identifiers that receivers see.
+type Events interface {
+	Event(acceptedAt time.Time, key store.EventKey) webhook.EventID
+}
+
+// Sender makes attempts. It is safe for concurrent use.
+type Sender struct {
+	Endpoints Endpoints
+	Payloads  Payloads
+	Events    Events
+	Adapter   webhook.Adapter
+	Policy    Policy
+}
+
+// Send makes an attempt of a delivery and returns what to record. An error says that no
+// attempt was made, or that ctx ended it: it does not count.
+func (s *Sender) Send(ctx context.Context, d lane.Delivery) (store.Outcome, error) {
+	out := store.Outcome{Tenant: d.Tenant, Endpoint: d.Endpoint, Event: d.Event, Tried: d.Tried}
+	payload, err := s.payload(ctx, d)
+	if err != nil {
+		return out, err
+	}
+	endpoint, reason, err := s.Endpoints.Endpoint(ctx, d.Tenant, d.Endpoint)
+	if err != nil {
+		return out, err
+	}
+	if reason == "" {
+		reason = obstacle(endpoint, payload)
+	}
+	if reason != "" {
+		out.State, out.Reason = webhook.Cancelled, reason
+		return out, nil
+	}
+	result := s.Adapter.Deliver(ctx, &webhook.Delivery{
+		Endpoint: endpoint.ID, Event: s.Events.Event(payload.AcceptedAt, payload.Event), EventType: payload.Type,
+		Attempt: d.Tried + 1, Status: webhook.Sending, Payload: payload.Body,
+	}, endpoint)
+	if !result.Success && ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	s.Policy.judge(&out, &result)
+	return out, nil
+}
+
+func (s *Sender) payload(ctx context.Context, d lane.Delivery) (*store.Payload, error) {
+	if d.Payload != nil {
+		return d.Payload, nil
+	}
+	payloads, err := s.Payloads.Payloads(ctx, []store.EventKey{d.Event})
+	if err != nil {
+		return nil, err
+	}
+	return &payloads[0], nil
+}
+
+// obstacle says why a delivery has no place at its endpoint any more.
+func obstacle(endpoint *webhook.Endpoint, payload *store.Payload) webhook.Reason {
+	switch {
+	case payload.Event == 0:
+		return webhook.PayloadExpunged
+	case endpoint.Disabled:
+		return webhook.EndpointDisabled
+	case !endpoint.Hears(payload.Type, payload.Channels):
+		return webhook.FilterChanged
+	}
+	return ""
+}

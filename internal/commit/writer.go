@@ -1,0 +1,333 @@
+// Package commit is the one writer of a node: it gathers what publishers and attempts
+// have brought and stores it in as few transactions as the load allows.
+//
+// A batch forms by itself: what arrives while one transaction is being written is the
+// next. Where arrivals keep overlapping with commits, the writer waits a moment longer
+// before it takes a batch, since half as many commits cost half as much. Alone, an event
+// is committed at once. Outcomes are in no hurry: they ride along with events, or go
+// alone after a few milliseconds.
+package commit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/neohook/neohook/internal/intake"
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/store"
+)
+
+// Store is what a Writer needs of one.
+type Store interface {
+	store.Committer
+	Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error)
+}
+
+// Lanes are told what is stored, in the order of the commits.
+type Lanes interface {
+	// Committed hands over the deliveries that were accepted and those whose outcome was
+	// recorded.
+	Committed(now time.Time, accepted []lane.Delivery, recorded []outcome.Done)
+	// Reread says that endpoints may have open deliveries that were never handed over.
+	Reread(now time.Time, accepts []store.Accept)
+}
+
+// Limits shape the batches. The zero value is the defaults.
+type Limits struct {
+	Accepts  int           // most events in a transaction; 0 = 512
+	Bytes    int64         // most payload in a transaction; 0 = 8 MiB
+	Outcomes int           // most outcomes in a transaction; 0 = 1024
+	Window   time.Duration // waited for more when busy; 0 = 0.5 ms
+	Patience time.Duration // how long outcomes wait for events to ride with; 0 = 5 ms
+	Pause    time.Duration // between tries while the store fails; 0 = 250 ms
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Accepts == 0 {
+		l.Accepts = 512
+	}
+	if l.Bytes == 0 {
+		l.Bytes = 8 << 20
+	}
+	if l.Outcomes == 0 {
+		l.Outcomes = 1024
+	}
+	if l.Window == 0 {
+		l.Window = 500 * time.Microsecond
+	}
+	if l.Patience == 0 {
+		l.Patience = 5 * time.Millisecond
+	}
+	if l.Pause == 0 {
+		l.Pause = 250 * time.Millisecond
+	}
+	return l
+}
+
+// Writer stores batches. Make one with New and Run it once.
+type Writer struct {
+	store    Store
+	intake   *intake.Queue
+	outcomes *outcome.Queue
+	lanes    Lanes
+	limits   Limits
+	log      *slog.Logger
+
+	// recent is the running mean of events in a batch, times 8.
+	recent int
+}
+
+// New returns a Writer that takes from the queues and tells the lanes.
+func New(st Store, in *intake.Queue, out *outcome.Queue, lanes Lanes, limits Limits, log *slog.Logger) *Writer {
+	return &Writer{store: st, intake: in, outcomes: out, lanes: lanes, limits: limits.withDefaults(), log: log}
+}
+
+// Run writes until ctx ends; then it writes what is still queued and returns. Both
+// queues must have been closed to newcomers by then, or what comes later is not written.
+// It returns an error where the store fails to take the last outcomes.
+func (w *Writer) Run(ctx context.Context) error {
+	for w.await(ctx) {
+		if err := w.write(ctx); err != nil {
+			w.log.ErrorContext(ctx, "outcomes could not be stored, trying again", "error", err)
+			pause(ctx, w.limits.Pause)
+		}
+	}
+	return w.flush(context.WithoutCancel(ctx))
+}
+
+// await returns true when there is a batch worth writing, false when ctx has ended.
+func (w *Writer) await(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		if w.intake.Len() > 0 {
+			w.gather(ctx)
+			return true
+		}
+		count, since := w.outcomes.Waiting()
+		var ripe <-chan time.Time
+		if count > 0 {
+			left := w.limits.Patience - time.Since(since)
+			if left <= 0 || count >= w.limits.Outcomes/4 {
+				return true
+			}
+			ripe = time.After(left)
+		}
+		select {
+		case <-ctx.Done():
+		case <-ripe:
+		case <-w.intake.Bell():
+		case <-w.outcomes.Bell():
+		}
+	}
+	return false
+}
+
+// gather lets a batch grow while arrivals overlap with commits.
+func (w *Writer) gather(ctx context.Context) {
+	const busy = 2 * 8 // more than two events in a batch lately
+	if w.recent > busy && w.intake.Len() < w.limits.Accepts/2 {
+		pause(ctx, w.limits.Window)
+	}
+}
+
+func pause(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// write stores one batch. The error is about outcomes; they are back in the queue.
+func (w *Writer) write(ctx context.Context) error {
+	items := w.intake.Take(w.limits.Accepts, w.limits.Bytes)
+	done := w.outcomes.Take(time.Now(), w.limits.Outcomes)
+	if len(items)+len(done) == 0 {
+		return nil // who waited has withdrawn
+	}
+	w.recent += len(items) - w.recent/8
+	// A commit is never cut short: somebody waits for each part of it.
+	ctx = context.WithoutCancel(ctx)
+	err := w.commit(ctx, items, done)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrCommitUnknown):
+		w.giveUp(items, err)
+		return w.recordUnknown(ctx, done)
+	case len(done) == 0:
+		w.acceptHalves(ctx, items, err, &apart{})
+		return nil
+	}
+	if err := w.recordAlone(ctx, done); err != nil {
+		w.giveUp(items, err) // it is not the events: nothing can be stored now
+		return err
+	}
+	w.acceptAlone(ctx, items, &apart{})
+	return nil
+}
+
+// flush stores all that is queued, and gives up on a store that keeps failing.
+func (w *Writer) flush(ctx context.Context) error {
+	const tries = 20
+	for failed := 0; failed < tries; {
+		waiting, _ := w.outcomes.Waiting()
+		if w.intake.Len()+waiting == 0 {
+			return nil
+		}
+		if err := w.write(ctx); err != nil {
+			failed++
+			pause(ctx, w.limits.Pause)
+		}
+	}
+	lost, _ := w.outcomes.Waiting()
+	return fmt.Errorf("%d outcomes could not be stored: what they are of will be sent again", lost)
+}
+
+// commit stores a batch as one transaction and tells everybody concerned.
+func (w *Writer) commit(ctx context.Context, items []*intake.Item, done []outcome.Done) error {
+	batch := store.Batch{Now: time.Now()}
+	for _, item := range items {
+		batch.Accepts = append(batch.Accepts, item.Accept)
+	}
+	for i := range done {
+		batch.Outcomes = append(batch.Outcomes, done[i].Outcome)
+	}
+	verdicts, err := w.store.Commit(ctx, &batch)
+	if err != nil {
+		return err
+	}
+	w.lanes.Committed(batch.Now, accepted(items, verdicts), done)
+	for i, item := range items {
+		item.Done(verdicts[i], nil)
+	}
+	return nil
+}
+
+// accepted lists the deliveries of the events that were stored, in their order.
+func accepted(items []*intake.Item, verdicts []store.Verdict) []lane.Delivery {
+	deliveries := make([]lane.Delivery, 0, len(items))
+	for i, item := range items {
+		if verdicts[i].Kind != store.Accepted {
+			continue
+		}
+		payload := &store.Payload{
+			Event: verdicts[i].Event, Type: item.Accept.Type, Channels: item.Accept.Channels,
+			Body: item.Accept.Payload, AcceptedAt: verdicts[i].AcceptedAt,
+		}
+		for _, endpoint := range item.Accept.Endpoints {
+			deliveries = append(deliveries, lane.Delivery{
+				Tenant: item.Accept.Tenant, Endpoint: endpoint, Event: payload.Event, Payload: payload,
+			})
+		}
+	}
+	return deliveries
+}
+
+// recordAlone stores outcomes without any events, or puts them back.
+func (w *Writer) recordAlone(ctx context.Context, done []outcome.Done) error {
+	if len(done) == 0 {
+		return nil
+	}
+	if err := w.commit(ctx, nil, done); err != nil {
+		return w.putBack(done, err)
+	}
+	return nil
+}
+
+// recordUnknown stores those outcomes that a commit of unknown fate did not store, so
+// that no attempt is logged twice.
+func (w *Writer) recordUnknown(ctx context.Context, done []outcome.Done) error {
+	left, err := w.unrecorded(ctx, done)
+	if err != nil {
+		return w.putBack(left, err)
+	}
+	return w.recordAlone(ctx, left)
+}
+
+func (w *Writer) putBack(done []outcome.Done, err error) error {
+	now := time.Now()
+	for _, d := range done {
+		w.outcomes.Put(now, d)
+	}
+	return err
+}
+
+// unrecorded returns those outcomes that the store does not have, and tells the lanes of
+// those that it has. With an error it returns all that it could not judge.
+func (w *Writer) unrecorded(ctx context.Context, done []outcome.Done) ([]outcome.Done, error) {
+	var left, stored []outcome.Done
+	for i, d := range done {
+		record, err := w.store.Delivery(ctx, d.Outcome.Endpoint, d.Outcome.Event)
+		switch {
+		case err != nil && !errors.Is(err, store.ErrNotFound):
+			w.lanes.Committed(time.Now(), nil, stored)
+			return append(left, done[i:]...), err
+		case err == nil && (record.State.Ended() || record.Tried > d.Outcome.Tried):
+			stored = append(stored, d)
+		default:
+			left = append(left, d)
+		}
+	}
+	w.lanes.Committed(time.Now(), nil, stored)
+	return left, nil
+}
+
+// apart follows the storing of a batch in parts.
+type apart struct {
+	failed int
+	stored bool // any part
+}
+
+// hopeless says that so many parts failed, and none was stored, that the fault is not an
+// event's.
+func (a *apart) hopeless() bool {
+	const enough = 20 // more than it takes to find one bad event in any batch
+	return !a.stored && a.failed >= enough
+}
+
+// acceptAlone stores events without any outcomes.
+func (w *Writer) acceptAlone(ctx context.Context, items []*intake.Item, a *apart) {
+	if len(items) == 0 {
+		return
+	}
+	err := w.commit(ctx, items, nil)
+	switch {
+	case err == nil:
+		a.stored = true
+	case errors.Is(err, store.ErrCommitUnknown):
+		w.giveUp(items, err)
+	default:
+		w.acceptHalves(ctx, items, err, a)
+	}
+}
+
+// acceptHalves stores the events of a batch that has failed in two halves, and so on, so
+// that an event that can't be stored fails alone.
+func (w *Writer) acceptHalves(ctx context.Context, items []*intake.Item, cause error, a *apart) {
+	a.failed++
+	if len(items) <= 1 || a.hopeless() {
+		w.giveUp(items, cause)
+		return
+	}
+	w.acceptAlone(ctx, items[:len(items)/2], a)
+	w.acceptAlone(ctx, items[len(items)/2:], a)
+}
+
+// giveUp answers publishers with an error.
+func (w *Writer) giveUp(items []*intake.Item, err error) {
+	if errors.Is(err, store.ErrCommitUnknown) {
+		accepts := make([]store.Accept, len(items))
+		for i, item := range items {
+			accepts[i] = item.Accept
+		}
+		w.lanes.Reread(time.Now(), accepts)
+	}
+	for _, item := range items {
+		item.Done(store.Verdict{}, err)
+	}
+}

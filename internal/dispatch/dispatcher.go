@@ -1,0 +1,260 @@
+// Package dispatch runs the lanes: it starts the attempts that a lane.Board gives out,
+// reads the pages that it asks for, and wakes it when something comes due.
+//
+// It adds goroutines and a clock to the Board and decides nothing itself. One mutex
+// guards the Board; it is held for steps of memory only, never while sending or reading.
+package dispatch
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/store"
+)
+
+// Sender makes an attempt. It returns what to record of it; or an error where it could
+// not be made for a reason of our own, in which case it is made later.
+type Sender interface {
+	Send(ctx context.Context, d lane.Delivery) (store.Outcome, error)
+}
+
+// Dispatcher runs a Board. Make one with New, let it Recover, and Run it once. Its other
+// methods are safe for concurrent use.
+type Dispatcher struct {
+	backlog  store.Backlog
+	sender   Sender
+	outcomes *outcome.Queue
+	log      *slog.Logger
+
+	mu    sync.Mutex
+	board *lane.Board
+	// sending is the context of attempts; nil before Run and once no more may begin.
+	sending  context.Context
+	attempts sync.WaitGroup
+	// armed is the instant that wakeUp waits for.
+	armed time.Time
+
+	wake chan struct{} // rung when the Board wakes at another instant than armed
+	page chan struct{} // rung when the Board wants a page
+}
+
+// New returns a Dispatcher over an empty Board.
+func New(limits lane.Limits, backlog store.Backlog, sender Sender, outcomes *outcome.Queue, log *slog.Logger) *Dispatcher {
+	return &Dispatcher{
+		backlog: backlog, sender: sender, outcomes: outcomes, log: log,
+		board: lane.New(limits),
+		wake:  make(chan struct{}, 1), page: make(chan struct{}, 1),
+	}
+}
+
+// Recover finds the endpoints that have open deliveries in the store. It must be done
+// before any event is accepted, as those must come behind.
+func (d *Dispatcher) Recover(ctx context.Context) error {
+	const limit = 1000
+	for after := store.EndpointKey(0); ; {
+		lanes, err := d.backlog.Lanes(ctx, after, limit)
+		if err != nil {
+			return err
+		}
+		d.mu.Lock()
+		for _, l := range lanes {
+			d.board.Recover(time.Now(), l.Tenant, l.Endpoint)
+		}
+		d.mu.Unlock()
+		if len(lanes) < limit {
+			return nil
+		}
+		after = lanes[len(lanes)-1].Endpoint
+	}
+}
+
+// Committed takes in deliveries that were accepted, and those whose outcome was
+// recorded, in the order of the commits.
+func (d *Dispatcher) Committed(now time.Time, accepted []lane.Delivery, recorded []outcome.Done) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, done := range recorded {
+		d.board.Record(now, done.Delivery, done.Outcome.RetryAt)
+	}
+	for _, delivery := range accepted {
+		d.board.Offer(now, delivery)
+	}
+	d.start()
+}
+
+// Reread says that endpoints may have open deliveries that were never handed over.
+func (d *Dispatcher) Reread(now time.Time, accepts []store.Accept) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, accept := range accepts {
+		for _, endpoint := range accept.Endpoints {
+			d.board.Recover(now, accept.Tenant, endpoint)
+		}
+	}
+	d.start()
+}
+
+// Stats returns the present sizes.
+func (d *Dispatcher) Stats() lane.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.board.Stats()
+}
+
+// Run sends until ctx ends. Then it begins nothing more, lets what is in flight go on
+// for grace, cancels the rest, and returns when the last attempt has ended.
+func (d *Dispatcher) Run(ctx context.Context, grace time.Duration) {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+
+	var loops sync.WaitGroup
+	loops.Go(func() { d.wakeUp(ctx) })
+	const readers = 2
+	for range readers {
+		loops.Go(func() { d.readPages(ctx) })
+	}
+	d.mu.Lock()
+	d.sending = sending
+	d.start()
+	d.mu.Unlock()
+
+	<-ctx.Done()
+	d.mu.Lock()
+	d.sending = nil
+	d.mu.Unlock()
+	loops.Wait()
+	late := time.AfterFunc(grace, cancel)
+	defer late.Stop()
+	d.attempts.Wait()
+}
+
+// start begins the attempts that may begin now, and rings for what else the Board wants.
+// The mutex is held.
+func (d *Dispatcher) start() {
+	for d.sending != nil {
+		delivery, given := d.board.Begin()
+		if !given {
+			break
+		}
+		d.attempts.Add(1)
+		go d.send(d.sending, delivery)
+	}
+	d.ring()
+}
+
+// ring rouses the loops that the Board has something for. The mutex is held.
+func (d *Dispatcher) ring() {
+	if !d.board.NextWake().Equal(d.armed) {
+		ring(d.wake)
+	}
+	if d.board.WantsPage() {
+		ring(d.page)
+	}
+}
+
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}
+
+// send makes attempts, one after another, as long as there is one to begin.
+func (d *Dispatcher) send(ctx context.Context, delivery lane.Delivery) {
+	defer d.attempts.Done()
+	for given := true; given; {
+		out, err := d.sender.Send(ctx, delivery)
+		now := time.Now()
+		if err == nil {
+			// The outcome is queued before the place is free, so that no bound is exceeded.
+			d.outcomes.Put(now, outcome.Done{Delivery: delivery, Outcome: out})
+		} else if ctx.Err() == nil {
+			d.log.WarnContext(ctx, "attempt could not be made, trying again", "error", err)
+		}
+		delivery, given = d.next(now, delivery, err)
+	}
+}
+
+// next ends one attempt and begins another.
+func (d *Dispatcher) next(now time.Time, ended lane.Delivery, err error) (lane.Delivery, bool) {
+	const pause = time.Second
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.board.Finish(now, ended)
+	} else {
+		d.board.Postpone(now, ended, now.Add(pause))
+	}
+	if d.sending == nil {
+		return lane.Delivery{}, false
+	}
+	begun, given := d.board.Begin()
+	d.ring()
+	return begun, given
+}
+
+// wakeUp advances the Board when something comes due.
+func (d *Dispatcher) wakeUp(ctx context.Context) {
+	// Due times are on the wall clock and timers are not: while something waits, look
+	// again now and then, so that a clock that was set is noticed.
+	const longest = 5 * time.Second
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		d.mu.Lock()
+		next := d.board.NextWake()
+		if !next.IsZero() && !next.After(now) {
+			d.board.Advance(now)
+			d.start()
+			next = d.board.NextWake()
+		}
+		d.armed = next
+		d.mu.Unlock()
+		timer.Stop()
+		if !next.IsZero() {
+			timer.Reset(min(max(0, next.Sub(now)), longest))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-d.wake:
+		}
+	}
+}
+
+// readPages reads what the Board asks of the store.
+func (d *Dispatcher) readPages(ctx context.Context) {
+	for {
+		d.mu.Lock()
+		request, wanted := d.board.TakePage()
+		d.mu.Unlock()
+		if !wanted {
+			select {
+			case <-ctx.Done():
+				return
+			case <-d.page:
+				continue
+			}
+		}
+		page, err := d.read(ctx, request)
+		if err != nil {
+			page = lane.Page{PageRequest: request, Failed: true}
+			if ctx.Err() == nil {
+				d.log.WarnContext(ctx, "backlog could not be read, trying again", "error", err)
+			}
+		}
+		d.mu.Lock()
+		d.board.PutPage(time.Now(), page)
+		d.start()
+		d.mu.Unlock()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
