@@ -162,6 +162,8 @@ func (w *Writer) write(ctx context.Context) error {
 	case len(done) == 0:
 		w.acceptHalves(ctx, items, err, &apart{})
 		return nil
+	case len(items) == 0:
+		return w.putBack(done, err)
 	}
 	if err := w.recordAlone(ctx, done); err != nil {
 		w.giveUp(items, err) // it is not the events: nothing can be stored now
