@@ -26,7 +26,8 @@ type cache struct {
 	answers map[string]*answer
 	flights map[string]*flight
 	closed  bool
-	stats   Stats // without Hosts
+
+	refreshes uint64
 }
 
 // An answer is what a look-up gave. It is not changed once in the map, but replaced.
@@ -60,23 +61,15 @@ func (c *cache) resolve(ctx context.Context, host string) (addrs []netip.Addr, c
 		c.mu.Unlock()
 		return nil, false, net.ErrClosed
 	}
-	if c.ttl < 0 {
-		c.stats.Misses++
-		c.mu.Unlock()
-		a := c.ask(ctx, host)
-		return a.addrs, false, a.err
-	}
 	now := time.Now()
 	if a := c.answers[host]; a != nil && now.Before(a.expires) {
-		c.stats.Hits++
 		if now.After(a.refresh) && c.flights[host] == nil {
-			c.stats.Refreshes++
+			c.refreshes++
 			c.start(ctx, host)
 		}
 		c.mu.Unlock()
 		return a.addrs, true, a.err
 	}
-	c.stats.Misses++
 	f := c.flights[host]
 	if f == nil {
 		f = c.start(ctx, host)
@@ -118,7 +111,7 @@ func (c *cache) finish(host string, f *flight, a *answer) {
 	}
 	f.answer = a
 	close(f.done)
-	if c.closed {
+	if c.closed || c.ttl < 0 {
 		return
 	}
 	now := time.Now()
@@ -239,12 +232,16 @@ func (c *cache) prefer(host string, ip netip.Addr) {
 	}
 }
 
-func (c *cache) read() Stats {
+func (c *cache) figures() (refreshes uint64, hosts int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := c.stats
-	s.Hosts = len(c.answers)
-	return s
+	return c.refreshes, len(c.answers)
+}
+
+func (c *cache) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
 }
 
 // close ends the look-ups that are going on and waits for them.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -13,7 +15,10 @@ import (
 type Dialer struct {
 	policy  *policy
 	cache   *cache
+	proxy   *proxy // nil: none
 	timeout time.Duration
+
+	hits, misses atomic.Uint64
 }
 
 // New returns a Dialer, or an error that names the option that is wrong. It starts
@@ -27,7 +32,12 @@ func New(o Options) (*Dialer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dialer{policy: p, cache: newCache(o), timeout: o.Timeout}, nil
+	c := newCache(o)
+	via, err := newProxy(o, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Dialer{policy: p, cache: c, proxy: via, timeout: o.Timeout}, nil
 }
 
 // DialContext connects to address, "host:port" with the port in figures, for an
@@ -35,7 +45,8 @@ func New(o Options) (*Dialer, error) {
 // looked up through the cache; each address found is judged when it is dialled, and
 // those that the policy refuses are left out. When none is left the error is a
 // *BlockedError. Every error is a *net.OpError: with a *BlockedError in it where the
-// policy refused, a *net.DNSError where the look-up failed, net.ErrClosed after Close.
+// policy refused, a *net.DNSError where the look-up failed, a *ProxyError where the
+// proxy did, net.ErrClosed after Close.
 //
 // An http.Transport that uses it must have a nil Proxy: else it would ask for the
 // proxy's address and the target's would not be judged.
@@ -68,6 +79,9 @@ func (d *Dialer) dial(ctx context.Context, network, address string, told *Dial) 
 	if network != "tcp" && network != "tcp4" && network != "tcp6" {
 		return nil, net.UnknownNetworkError(network)
 	}
+	if d.cache.isClosed() {
+		return nil, net.ErrClosed
+	}
 	t, err := parseTarget(address)
 	told.Host = t.host
 	if err != nil {
@@ -76,34 +90,54 @@ func (d *Dialer) dial(ctx context.Context, network, address string, told *Dial) 
 	if blocked := d.policy.host(t); blocked != nil {
 		return nil, blocked
 	}
+	via := d.proxy
+	if via != nil && via.bypass.hasHost(&t) {
+		via = nil
+	}
+	if via != nil && via.resolves && !t.ip.IsValid() {
+		told.Proxied = true
+		defer stopwatch(&told.Connect)()
+		return via.connect(ctx, net.JoinHostPort(t.lookup(), strconv.Itoa(int(t.port))))
+	}
 	addrs, err := d.addresses(ctx, network, &t, told)
 	if err != nil {
 		return nil, err
 	}
-	begun := time.Now()
-	told.Target = netip.AddrPortFrom(addrs[0], t.port)
+	defer stopwatch(&told.Connect)()
 	conn, to, err := race(ctx, addrs, func(ctx context.Context, ip netip.Addr) (net.Conn, error) {
-		return d.connect(ctx, &t, netip.AddrPortFrom(ip, t.port))
+		to := netip.AddrPortFrom(ip, t.port)
+		if via != nil && !via.bypass.hasAddress(ip) {
+			return via.connect(ctx, netip.AddrPortFrom(ip.WithZone(""), t.port).String()) // a zone is this machine's own
+		}
+		return d.connect(ctx, &t, to)
 	})
-	told.Connect = time.Since(begun)
-	if err != nil {
-		return nil, err
-	}
 	told.Target = netip.AddrPortFrom(to, t.port)
-	if to != addrs[0] {
+	told.Proxied = via != nil && !via.bypass.hasAddress(to)
+	if err == nil && to != addrs[0] {
 		d.cache.prefer(t.lookup(), to)
 	}
-	return conn, nil
+	return conn, err
+}
+
+// stopwatch starts now; the function it returns stores the time since.
+func stopwatch(took *time.Duration) func() {
+	begun := time.Now()
+	return func() { *took = time.Since(begun) }
 }
 
 // addresses returns those of the target that the network and the policy allow.
 func (d *Dialer) addresses(ctx context.Context, network string, t *target, told *Dial) ([]netip.Addr, error) {
 	addrs := []netip.Addr{t.ip}
 	if told.Literal = t.ip.IsValid(); !told.Literal {
-		begun := time.Now()
 		var err error
+		stop := stopwatch(&told.Lookup)
 		addrs, told.Cached, err = d.cache.resolve(ctx, t.lookup())
-		told.Lookup = time.Since(begun)
+		stop()
+		if told.Cached {
+			d.hits.Add(1)
+		} else {
+			d.misses.Add(1)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +145,7 @@ func (d *Dialer) addresses(ctx context.Context, network string, t *target, told 
 	var blocked *BlockedError
 	ok := make([]netip.Addr, 0, len(addrs))
 	for _, ip := range addrs {
-		if network == "tcp4" && !ip.Unmap().Is4() || network == "tcp6" && ip.Unmap().Is4() {
+		if network == "tcp4" && !ip.Is4() || network == "tcp6" && ip.Is4() {
 			continue
 		}
 		if b := d.policy.address(t.host, netip.AddrPortFrom(ip, t.port)); b == nil {
@@ -137,9 +171,6 @@ func (d *Dialer) connect(ctx context.Context, t *target, to netip.AddrPort) (net
 		if err != nil {
 			return err
 		}
-		if at.Port() != t.port { // only what was judged
-			return &BlockedError{Host: t.host, IP: at.Addr(), Port: at.Port(), Rule: RulePort}
-		}
 		if blocked := d.policy.address(t.host, at); blocked != nil {
 			return blocked
 		}
@@ -163,10 +194,14 @@ func (d *Dialer) Moved(ctx context.Context, host string, ip netip.Addr) bool {
 }
 
 // Stats returns the figures of the DNS cache.
-func (d *Dialer) Stats() Stats { return d.cache.read() }
+func (d *Dialer) Stats() Stats {
+	refreshes, hosts := d.cache.figures()
+	return Stats{Hits: d.hits.Load(), Misses: d.misses.Load(), Refreshes: refreshes, Hosts: hosts}
+}
 
 // Close ends the look-ups that are going on, waits for them, and makes every later
-// DialContext of a name fail with net.ErrClosed. Connections stay open: they are the caller's.
+// DialContext fail with net.ErrClosed. Connections stay open: they are the caller's, and
+// so are dials that are past their look-up.
 func (d *Dialer) Close() error {
 	d.cache.close()
 	return nil

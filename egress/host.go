@@ -58,7 +58,10 @@ func parseHost(host string) (target, *BlockedError) {
 		return refuse(netip.Addr{}, "it is no internationalised domain name")
 	}
 	if ip, err := netip.ParseAddr(ascii); err == nil {
-		t.ip = ip
+		if zone := ip.Zone(); zone != "" && (!ip.IsLinkLocalUnicast() || checkLabel(strings.ToLower(zone)) != nil) {
+			return t, &BlockedError{Host: host, IP: ip.WithZone(""), Rule: RuleZone, remedy: "leave the zone out"}
+		}
+		t.ip = ip.Unmap() // as it is dialled
 		return t, nil
 	}
 	t.name, t.root = strings.CutSuffix(strings.ToLower(ascii), ".")
@@ -89,13 +92,20 @@ func checkName(name string) error {
 		return errors.New("a name has 1 to 253 characters")
 	}
 	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 {
-			return errors.New("each part of a name has 1 to 63 characters")
+		if err := checkLabel(label); err != nil {
+			return err
 		}
-		for _, c := range []byte(label) {
-			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-				return fmt.Errorf("a name has no %q", c)
-			}
+	}
+	return nil
+}
+
+func checkLabel(label string) error {
+	if label == "" || len(label) > 63 {
+		return errors.New("each part of a name has 1 to 63 characters")
+	}
+	for _, c := range []byte(label) {
+		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return fmt.Errorf("a name has no %q", c)
 		}
 	}
 	return nil
@@ -175,14 +185,14 @@ func hostPatterns(option string, list []string) ([]hostPattern, error) {
 		if blocked != nil || below && t.ip.IsValid() {
 			return nil, fmt.Errorf("egress: %s has %q, which is no name, address or \"*.\" and a name", option, text)
 		}
-		out = append(out, hostPattern{t.name, below, t.ip.Unmap().WithZone("")})
+		out = append(out, hostPattern{t.name, below, t.ip.WithZone("")})
 	}
 	return out, nil
 }
 
 func (t *target) matches(p hostPattern) bool {
 	if t.ip.IsValid() {
-		return t.ip.Unmap().WithZone("") == p.ip
+		return t.ip.WithZone("") == p.ip
 	}
 	if p.below {
 		return len(t.name) > len(p.name) && strings.HasSuffix(t.name, p.name) && t.name[len(t.name)-len(p.name)-1] == '.'

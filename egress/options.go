@@ -3,9 +3,11 @@ package egress
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -41,6 +43,25 @@ type Options struct {
 	Ports []PortRange
 	// HTTPSOnly makes CheckURL refuse http. DialContext cannot tell.
 	HTTPSOnly bool
+
+	// Proxy is asked for every connection that ProxyBypass does not name: http or https
+	// (by CONNECT, whatever the URL's scheme) or socks5, a host and port, and a user and
+	// password if the proxy wants them. Its own address is not judged. The target is
+	// looked up and judged here as without a proxy, and the proxy is told the address
+	// that was judged, so a name that it would look up differently gains nothing; TLS and
+	// the Host field keep the name.
+	Proxy *url.URL
+	// ProxyTLS is for the connection to an https proxy; nil is TLS 1.2 with the system's
+	// roots.
+	ProxyTLS *tls.Config
+	// ProxyBypass names what is dialled directly: hosts as in AllowHosts, and ranges of
+	// addresses, such as 10.0.0.0/8, that are held against the address to be dialled.
+	ProxyBypass []string
+	// ProxyResolves hands names to the proxy without a look-up here, for networks where
+	// only the proxy can look up and for proxies that judge by name. The operator then
+	// trusts the proxy with the judgement of addresses: here only names, ports and
+	// addresses in URLs are judged. Ranges in ProxyBypass then apply to such alone.
+	ProxyResolves bool
 
 	// Timeout of one DialContext: look-up, connection and, where there is one, the
 	// proxy's part. 0 is 10 s; negative is none but the context's.
