@@ -48,7 +48,9 @@ type Endpoint struct {
 
 // Routes is what an event of a tenant is matched against.
 type Routes struct {
-	// Version rises with every change of the tenant's endpoints and with its deletion.
+	// Version rises with every change of the tenant or of its endpoints, and with the
+	// tenant's deletion: who holds a Routes whose Version still counts knows the tenant's
+	// UID and limits as they are.
 	Version   int64
 	Tenant    Tenant
 	Endpoints []Endpoint // ascending by key, disabled ones included
@@ -78,8 +80,8 @@ type Directory interface {
 	// taken in the organisation.
 	InsertTenant(ctx context.Context, tenant Tenant, once *Once) error
 	// UpdateTenant replaces the tenant whose version is one lower than the record's, but
-	// for its Organisation and CreatedAt, which stay. It returns ErrNotFound, ErrStale or
-	// ErrConflict, the first that holds.
+	// for its Organisation and CreatedAt, which stay, and raises the tenant's Routes
+	// version. It returns ErrNotFound, ErrStale or ErrConflict, the first that holds.
 	UpdateTenant(ctx context.Context, tenant Tenant) error
 	// DeleteTenant ends a tenant and all its endpoints; their UIDs are free again. Their
 	// history stays. It returns ErrNotFound.
