@@ -23,7 +23,7 @@ const (
 
 // Delivery returns the identifier of an event's delivery to an endpoint. Keys that do
 // not fit the room above panic.
-func (c *Codec) Delivery(event store.EventKey, endpoint store.EndpointKey, acceptedAt time.Time) webhook.DeliveryID {
+func (c *Codec) Delivery(acceptedAt time.Time, event store.EventKey, endpoint store.EndpointKey) webhook.DeliveryID {
 	if uint64(event)>>(8*eventKeyBytes) != 0 || uint64(endpoint)>>(8*endpointKeyBytes) != 0 {
 		panic("ident: key is out of range")
 	}

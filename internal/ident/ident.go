@@ -135,7 +135,7 @@ func (c *Codec) mask(block *[aes.BlockSize]byte, kind kind, raw *webhook.RawID, 
 func foreign(text string) error { return fmt.Errorf("%w: %s", ErrForeign, text) }
 
 // Tenant returns a tenant's identifier.
-func (c *Codec) Tenant(key store.TenantKey, createdAt time.Time) webhook.TenantID {
+func (c *Codec) Tenant(createdAt time.Time, key store.TenantKey) webhook.TenantID {
 	return webhook.TenantID(c.encode(webhook.TenantPrefix, tenantKind, int64(key), createdAt))
 }
 
@@ -146,7 +146,7 @@ func (c *Codec) ParseTenant(id webhook.TenantID) (store.TenantKey, time.Time, er
 }
 
 // Endpoint returns an endpoint's identifier.
-func (c *Codec) Endpoint(key store.EndpointKey, createdAt time.Time) webhook.EndpointID {
+func (c *Codec) Endpoint(createdAt time.Time, key store.EndpointKey) webhook.EndpointID {
 	return webhook.EndpointID(c.encode(webhook.EndpointPrefix, endpointKind, int64(key), createdAt))
 }
 
@@ -157,7 +157,7 @@ func (c *Codec) ParseEndpoint(id webhook.EndpointID) (store.EndpointKey, time.Ti
 }
 
 // Event returns an event's identifier.
-func (c *Codec) Event(key store.EventKey, acceptedAt time.Time) webhook.EventID {
+func (c *Codec) Event(acceptedAt time.Time, key store.EventKey) webhook.EventID {
 	return webhook.EventID(c.encode(webhook.EventPrefix, eventKind, int64(key), acceptedAt))
 }
 
@@ -168,7 +168,7 @@ func (c *Codec) ParseEvent(id webhook.EventID) (store.EventKey, time.Time, error
 }
 
 // Attempt returns an attempt's identifier.
-func (c *Codec) Attempt(key store.AttemptKey, startedAt time.Time) webhook.AttemptID {
+func (c *Codec) Attempt(startedAt time.Time, key store.AttemptKey) webhook.AttemptID {
 	return webhook.AttemptID(c.encode(webhook.AttemptPrefix, attemptKind, int64(key), startedAt))
 }
 

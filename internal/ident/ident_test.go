@@ -29,22 +29,22 @@ func TestEachKindComesBack(t *testing.T) {
 	codec := newCodec(t, 1)
 	want := birth.Truncate(4 * time.Millisecond)
 	for _, key := range []int64{1, 2, 255, 1 << 40, math.MaxInt64} {
-		if got, at, err := codec.ParseTenant(codec.Tenant(store.TenantKey(key), birth)); int64(got) != key || !at.Equal(want) || err != nil {
+		if got, at, err := codec.ParseTenant(codec.Tenant(birth, store.TenantKey(key))); int64(got) != key || !at.Equal(want) || err != nil {
 			t.Errorf("tenant %d: %d, %v, %v", key, got, at, err)
 		}
-		if got, at, err := codec.ParseEndpoint(codec.Endpoint(store.EndpointKey(key), birth)); int64(got) != key || !at.Equal(want) || err != nil {
+		if got, at, err := codec.ParseEndpoint(codec.Endpoint(birth, store.EndpointKey(key))); int64(got) != key || !at.Equal(want) || err != nil {
 			t.Errorf("endpoint %d: %d, %v, %v", key, got, at, err)
 		}
-		if got, at, err := codec.ParseEvent(codec.Event(store.EventKey(key), birth)); int64(got) != key || !at.Equal(want) || err != nil {
+		if got, at, err := codec.ParseEvent(codec.Event(birth, store.EventKey(key))); int64(got) != key || !at.Equal(want) || err != nil {
 			t.Errorf("event %d: %d, %v, %v", key, got, at, err)
 		}
-		if got, at, err := codec.ParseAttempt(codec.Attempt(store.AttemptKey(key), birth)); int64(got) != key || !at.Equal(want) || err != nil {
+		if got, at, err := codec.ParseAttempt(codec.Attempt(birth, store.AttemptKey(key))); int64(got) != key || !at.Equal(want) || err != nil {
 			t.Errorf("attempt %d: %d, %v, %v", key, got, at, err)
 		}
 	}
 	for _, event := range []store.EventKey{1, 1<<56 - 1} {
 		for _, endpoint := range []store.EndpointKey{1, 1<<40 - 1} {
-			gotEvent, gotEndpoint, at, err := codec.ParseDelivery(codec.Delivery(event, endpoint, birth))
+			gotEvent, gotEndpoint, at, err := codec.ParseDelivery(codec.Delivery(birth, event, endpoint))
 			if gotEvent != event || gotEndpoint != endpoint || !at.Equal(want) || err != nil {
 				t.Errorf("delivery %d, %d: %d, %d, %v, %v", event, endpoint, gotEvent, gotEndpoint, at, err)
 			}
@@ -58,18 +58,18 @@ func TestDeliveryRefusesKeysWithoutRoom(t *testing.T) {
 			t.Error("an endpoint key of 41 bits was cut without a word")
 		}
 	}()
-	newCodec(t, 1).Delivery(1, 1<<40, birth)
+	newCodec(t, 1).Delivery(birth, 1, 1<<40)
 }
 
 // Identifiers are out in the world: the layout may never change.
 func TestTheLayoutStays(t *testing.T) {
 	codec := newCodec(t, 1)
 	for got, want := range map[string]string{
-		string(codec.Tenant(1, birth)):      "app_3DF2uhdx35qvXpoJXMqkSRellfX",
-		string(codec.Endpoint(1, birth)):    "ep_3DF2uheXdGAuxKxfx5W7KtBmf9r",
-		string(codec.Event(1, birth)):       "msg_3DF2uhcyJzgvNV8KPqp6mEoqSwl",
-		string(codec.Attempt(1, birth)):     "atmpt_3DF2uhe25IV0UxvubaqfrwHHv7w",
-		string(codec.Delivery(1, 1, birth)): "dlv_3DF2uhdkK1K6ychu5TtqDS7jHLM",
+		string(codec.Tenant(birth, 1)):      "app_3DF2uhdx35qvXpoJXMqkSRellfX",
+		string(codec.Endpoint(birth, 1)):    "ep_3DF2uheXdGAuxKxfx5W7KtBmf9r",
+		string(codec.Event(birth, 1)):       "msg_3DF2uhcyJzgvNV8KPqp6mEoqSwl",
+		string(codec.Attempt(birth, 1)):     "atmpt_3DF2uhe25IV0UxvubaqfrwHHv7w",
+		string(codec.Delivery(birth, 1, 1)): "dlv_3DF2uhdkK1K6ychu5TtqDS7jHLM",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -79,7 +79,7 @@ func TestTheLayoutStays(t *testing.T) {
 
 func TestAnIDOfAnotherKindOrStoreIsForeign(t *testing.T) {
 	codec, other := newCodec(t, 1), newCodec(t, 2)
-	id := string(codec.Tenant(7, birth))
+	id := string(codec.Tenant(birth, 7))
 	swap := func(prefix string) string { return prefix + strings.TrimPrefix(id, webhook.TenantPrefix) }
 
 	check := func(what string, err error) {
@@ -104,7 +104,7 @@ func TestAnIDOfAnotherKindOrStoreIsForeign(t *testing.T) {
 
 func TestOneChangedCharacterIsForeignOrMalformed(t *testing.T) {
 	codec := newCodec(t, 1)
-	tenant, delivery := string(codec.Tenant(7, birth)), string(codec.Delivery(7, 8, birth))
+	tenant, delivery := string(codec.Tenant(birth, 7)), string(codec.Delivery(birth, 7, 8))
 	for at := len(webhook.TenantPrefix); at < len(tenant); at++ {
 		for _, char := range []byte("09AZaz-") {
 			changed := tenant[:at] + string(char) + tenant[at+1:]
@@ -133,9 +133,9 @@ func TestMalformedIDs(t *testing.T) {
 
 func TestIDsSortByTime(t *testing.T) {
 	codec := newCodec(t, 1)
-	earlier := codec.Event(math.MaxInt64, birth)
+	earlier := codec.Event(birth, math.MaxInt64)
 	for later := birth.Add(4 * time.Millisecond); later.Before(birth.AddDate(100, 0, 0)); later = later.Add(later.Sub(birth)) {
-		id := codec.Event(1, later)
+		id := codec.Event(later, 1)
 		if id <= earlier {
 			t.Fatalf("%s of %v sorts before %s", id, later, earlier)
 		}
@@ -151,7 +151,7 @@ func TestIDsHideTheSequence(t *testing.T) {
 	var flips [120]int
 	var before webhook.RawID
 	for key := range store.EventKey(n) {
-		raw, err := webhook.ParseRawID(webhook.EventPrefix, string(codec.Event(key+1, birth)))
+		raw, err := webhook.ParseRawID(webhook.EventPrefix, string(codec.Event(birth, key+1)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestNewRefusesAShortSecret(t *testing.T) {
 
 func FuzzParseTenant(f *testing.F) {
 	codec := newCodec(f, 1)
-	f.Add(string(codec.Tenant(1, birth)))
+	f.Add(string(codec.Tenant(birth, 1)))
 	f.Add("app_" + strings.Repeat("0", 27))
 	f.Fuzz(func(t *testing.T, text string) {
 		key, at, err := codec.ParseTenant(webhook.TenantID(text))
@@ -203,7 +203,7 @@ func FuzzParseTenant(f *testing.F) {
 			}
 			return
 		}
-		if again := codec.Tenant(key, at); string(again) != text {
+		if again := codec.Tenant(at, key); string(again) != text {
 			t.Fatalf("%q decodes, and encodes as %q", text, again)
 		}
 	})
@@ -215,7 +215,7 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, ms int64) {
 		ms = 1_400_000_000_000 + (ms&math.MaxInt64)%(1<<32*1000)
 		at := time.UnixMilli(ms)
-		got, gotAt, err := codec.ParseEvent(codec.Event(store.EventKey(key), at))
+		got, gotAt, err := codec.ParseEvent(codec.Event(at, store.EventKey(key)))
 		if err != nil || int64(got) != key || gotAt.UnixMilli() != ms-ms%4 {
 			t.Fatalf("%d at %d: %d at %d, %v", key, ms, got, gotAt.UnixMilli(), err)
 		}
@@ -224,11 +224,11 @@ func FuzzRoundTrip(f *testing.F) {
 
 func BenchmarkCodec(b *testing.B) {
 	codec := newCodec(b, 1)
-	id, delivery := codec.Event(12345, birth), codec.Delivery(12345, 6, birth)
+	id, delivery := codec.Event(birth, 12345), codec.Delivery(birth, 12345, 6)
 	b.Run("Event", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			codec.Event(12345, birth)
+			codec.Event(birth, 12345)
 		}
 	})
 	b.Run("ParseEvent", func(b *testing.B) {
@@ -242,7 +242,7 @@ func BenchmarkCodec(b *testing.B) {
 	b.Run("Delivery", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			codec.Delivery(12345, 6, birth)
+			codec.Delivery(birth, 12345, 6)
 		}
 	})
 	b.Run("ParseDelivery", func(b *testing.B) {
