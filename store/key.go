@@ -1,11 +1,14 @@
 package store
 
-// Integer keys, given by the store, positive and never used twice.
+// Integer keys are given by the store, positive, and never used twice.
 type (
-	TenantKey   int64
+	// TenantKey is a tenant's.
+	TenantKey int64
+	// EndpointKey is an endpoint's.
 	EndpointKey int64
 	// EventKey is also an event's number in the order of acceptance: if one event was
 	// committed before another's commit began, its key is the lower one.
-	EventKey   int64
+	EventKey int64
+	// AttemptKey is an attempt's.
 	AttemptKey int64
 )

@@ -105,7 +105,7 @@ const (
 // outside 2014 to 2150 wraps round.
 func MakeRawID(at time.Time, rest [15]byte) RawID {
 	ms := at.UnixMilli()
-	sec := uint32(ms/1000 - idEpoch) //nolint:gosec // wraps round as documented
+	sec := uint32(ms/1000 - idEpoch)
 	raw := RawID{byte(sec >> 24), byte(sec >> 16), byte(sec >> 8), byte(sec), byte(ms % 1000 / 4)}
 	copy(raw[5:], rest[:])
 	return raw
