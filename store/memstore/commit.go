@@ -1,0 +1,183 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Commit stores a batch.
+func (s *Store) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict, error) {
+	return get(ctx, s, "Commit", func(db *state) ([]store.Verdict, error) {
+		verdicts := make([]store.Verdict, 0, len(batch.Accepts))
+		for i := range batch.Accepts {
+			verdicts = append(verdicts, db.accept(&batch.Accepts[i], batch.Now))
+		}
+		for i := range batch.Outcomes {
+			db.record(&batch.Outcomes[i], batch.Now)
+		}
+		return verdicts, nil
+	})
+}
+
+func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
+	if refused := db.refuse(a, now); refused.Kind != 0 {
+		return refused
+	}
+	db.lastEvent++
+	event := &store.Event{
+		Key: store.EventKey(db.lastEvent), Tenant: a.Tenant, UID: a.UID, Type: a.Type, Channels: list(a.Channels),
+		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
+	}
+	db.events[event.Key] = event
+	db.claim(a.Once, now, event.Key)
+	for _, ep := range a.Endpoints {
+		if db.deliveries[ep] == nil {
+			db.deliveries[ep] = make(map[store.EventKey]*store.DeliveryRecord)
+		}
+		db.deliveries[ep][event.Key] = &store.DeliveryRecord{Endpoint: ep, Event: event.Key, State: webhook.Pending}
+	}
+	return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
+}
+
+func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
+	size := len(a.Payload) + len(a.Type) + len(a.UID)
+	for _, channel := range a.Channels {
+		size += len(channel)
+	}
+	if size > store.MaxEventBytes {
+		return store.Verdict{Kind: store.TooLarge}
+	}
+	if a.Once != nil {
+		if earlier, found := db.seen(a.Once, now); found && earlier.Body == a.Once.Body {
+			return store.Verdict{Kind: store.Replayed, Event: earlier.event, AcceptedAt: earlier.at}
+		} else if found {
+			return store.Verdict{Kind: store.Mismatched}
+		}
+	}
+	if _, err := db.eventByUID(a.Tenant, a.UID); err == nil {
+		return store.Verdict{Kind: store.UIDTaken}
+	}
+	t, err := db.tenant(a.Tenant)
+	switch {
+	case err != nil:
+		return store.Verdict{Kind: store.TenantGone}
+	case t.routes != a.RouteVersion:
+		return store.Verdict{Kind: store.Rerouted}
+	}
+	return store.Verdict{}
+}
+
+func (db *state) record(o *store.Outcome, now time.Time) {
+	if o.Attempt != nil {
+		db.log(o)
+	}
+	d := db.deliveries[o.Endpoint][o.Event]
+	if d == nil || d.State.Ended() {
+		return
+	}
+	scheduled := o.Attempt == nil || o.Attempt.Trigger == webhook.Scheduled
+	succeeded := o.Attempt != nil && o.Attempt.Succeeded
+	state, reason := o.State, o.Reason
+	if !scheduled || d.Tried != o.Tried {
+		if !succeeded {
+			return
+		}
+		state = webhook.Succeeded
+	}
+	if scheduled && o.Attempt != nil {
+		d.Tried++
+	}
+	if state != webhook.Cancelled {
+		reason = ""
+	}
+	if state.Ended() {
+		d.State, d.Reason, d.RetryAt, d.EndedAt = state, reason, time.Time{}, instant(now)
+		return
+	}
+	d.State, d.RetryAt = webhook.Waiting, instant(o.RetryAt)
+}
+
+func (db *state) log(o *store.Outcome) {
+	db.lastAttempt++
+	logged := &store.LoggedAttempt{Attempt: *o.Attempt, Event: o.Event, Endpoint: o.Endpoint}
+	logged.Key = store.AttemptKey(db.lastAttempt)
+	logged.Response = blob(o.Attempt.Response)
+	logged.StartedAt = instant(o.Attempt.StartedAt)
+	logged.Duration = o.Attempt.Duration.Truncate(time.Microsecond)
+	db.attempts[logged.Key] = logged
+}
+
+// Lanes lists the endpoints that have open deliveries.
+func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) ([]store.Lane, error) {
+	return get(ctx, s, "Lanes", func(db *state) (lanes []store.Lane, _ error) {
+		for _, key := range sorted(db.endpoints) {
+			if key > after && len(lanes) < limit && len(db.open(key)) > 0 {
+				lanes = append(lanes, store.Lane{Endpoint: key, Tenant: db.endpoints[key].Tenant})
+			}
+		}
+		return lanes, nil
+	})
+}
+
+// open returns an endpoint's open deliveries, ascending by event.
+func (db *state) open(ep store.EndpointKey) []store.Open {
+	var found []store.Open
+	for _, d := range db.deliveries[ep] {
+		if !d.State.Ended() {
+			found = append(found, store.Open{Event: d.Event, Tried: d.Tried, RetryAt: d.RetryAt})
+		}
+	}
+	slices.SortFunc(found, func(a, b store.Open) int { return int(a.Event - b.Event) })
+	return found
+}
+
+// Fresh examines up to limit open deliveries of an endpoint, and returns the fresh ones.
+func (s *Store) Fresh(ctx context.Context, ep store.EndpointKey, from store.EventKey, limit int) (store.FreshPage, error) {
+	return get(ctx, s, "Fresh", func(db *state) (page store.FreshPage, _ error) {
+		examined := 0
+		for _, open := range db.open(ep) {
+			if open.Event < from {
+				continue
+			}
+			if examined == limit {
+				page.Next, page.More = open.Event, true
+				break
+			}
+			examined++
+			if db.deliveries[ep][open.Event].State == webhook.Pending {
+				page.Deliveries = append(page.Deliveries, open)
+			}
+		}
+		return page, nil
+	})
+}
+
+// Waiting returns an endpoint's waiting deliveries, soonest due first.
+func (s *Store) Waiting(ctx context.Context, ep store.EndpointKey, limit int) ([]store.Open, error) {
+	return get(ctx, s, "Waiting", func(db *state) ([]store.Open, error) {
+		waiting := slices.DeleteFunc(db.open(ep), func(open store.Open) bool {
+			return db.deliveries[ep][open.Event].State != webhook.Waiting
+		})
+		slices.SortStableFunc(waiting, func(a, b store.Open) int { return a.RetryAt.Compare(b.RetryAt) })
+		return waiting[:min(limit, len(waiting))], nil
+	})
+}
+
+// Payloads returns what is sent for each event, in the order of keys.
+func (s *Store) Payloads(ctx context.Context, keys []store.EventKey) ([]store.Payload, error) {
+	return get(ctx, s, "Payloads", func(db *state) ([]store.Payload, error) {
+		found := make([]store.Payload, len(keys))
+		for i, key := range keys {
+			if ev := db.events[key]; ev != nil && ev.Payload != nil {
+				found[i] = store.Payload{
+					Event: key, Type: ev.Type, Channels: list(ev.Channels), Body: slices.Clone(ev.Payload), AcceptedAt: ev.AcceptedAt,
+				}
+			}
+		}
+		return found, nil
+	})
+}

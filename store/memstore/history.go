@@ -1,0 +1,151 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
+
+func copyEvent(ev *store.Event) store.Event {
+	copied := *ev
+	copied.Channels, copied.Payload = list(ev.Channels), slices.Clone(ev.Payload)
+	return copied
+}
+
+// Event returns an event of a tenant, or ErrNotFound.
+func (s *Store) Event(ctx context.Context, tenant store.TenantKey, key store.EventKey) (store.Event, error) {
+	return get(ctx, s, "Event", func(db *state) (store.Event, error) {
+		if ev := db.events[key]; ev != nil && ev.Tenant == tenant {
+			return copyEvent(ev), nil
+		}
+		return store.Event{}, store.ErrNotFound
+	})
+}
+
+func (db *state) eventByUID(tenant store.TenantKey, uid string) (*store.Event, error) {
+	for _, ev := range db.events {
+		if uid != "" && ev.Tenant == tenant && ev.UID == uid {
+			return ev, nil
+		}
+	}
+	return nil, store.ErrNotFound
+}
+
+// EventByUID returns an event of a tenant, or ErrNotFound.
+func (s *Store) EventByUID(ctx context.Context, tenant store.TenantKey, uid string) (store.Event, error) {
+	return get(ctx, s, "EventByUID", func(db *state) (store.Event, error) {
+		ev, err := db.eventByUID(tenant, uid)
+		if err != nil {
+			return store.Event{}, err
+		}
+		return copyEvent(ev), nil
+	})
+}
+
+// mostExamined bounds what one page of a filtered list reads.
+const mostExamined = 1000
+
+// examine walks keys in the order of a page; it returns what look finds.
+func examine[T any](keys []int64, page store.Page, look func(key int64) (item T, at time.Time, match bool)) store.Listed[T] {
+	var listed store.Listed[T]
+	for i, key := range within(keys, page) {
+		if i == mostExamined || len(listed.Items) >= page.Limit {
+			return listed
+		}
+		item, at, match := look(key)
+		listed.Last, listed.LastAt = key, at
+		if match {
+			listed.Items = append(listed.Items, item)
+		}
+	}
+	listed.Done = true
+	return listed
+}
+
+// Events lists a tenant's events.
+func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store.EventFilter, page store.Page) (store.Listed[store.Event], error) {
+	return get(ctx, s, "Events", func(db *state) (store.Listed[store.Event], error) {
+		var keys []int64
+		for _, key := range sorted(db.events) {
+			if db.events[key].Tenant == tenant {
+				keys = append(keys, int64(key))
+			}
+		}
+		return examine(keys, page, func(key int64) (store.Event, time.Time, bool) {
+			ev := copyEvent(db.events[store.EventKey(key)])
+			if !filter.WithPayload {
+				ev.Payload = nil
+			}
+			return ev, ev.AcceptedAt, filter.Match(&ev)
+		}), nil
+	})
+}
+
+// attempt returns an attempt with what it was made for; it is gone with its event.
+func (db *state) attempt(key store.AttemptKey) (store.LoggedAttempt, bool) {
+	logged := db.attempts[key]
+	if logged == nil {
+		return store.LoggedAttempt{}, false
+	}
+	ev, ep := db.events[logged.Event], db.endpoints[logged.Endpoint]
+	if ev == nil || ep == nil {
+		return store.LoggedAttempt{}, false
+	}
+	found := *logged
+	found.Response = slices.Clone(logged.Response)
+	found.EventType, found.Channels, found.EventAcceptedAt = ev.Type, list(ev.Channels), ev.AcceptedAt
+	found.EndpointCreatedAt = ep.CreatedAt
+	return found, true
+}
+
+// Attempt returns an attempt of an event, or ErrNotFound.
+func (s *Store) Attempt(ctx context.Context, event store.EventKey, key store.AttemptKey) (store.LoggedAttempt, error) {
+	return get(ctx, s, "Attempt", func(db *state) (store.LoggedAttempt, error) {
+		if found, is := db.attempt(key); is && found.Event == event {
+			return found, nil
+		}
+		return store.LoggedAttempt{}, store.ErrNotFound
+	})
+}
+
+// AttemptsOfEvent lists the attempts of an event.
+func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error) {
+	return s.attempts(ctx, "AttemptsOfEvent", filter, page, func(a *store.LoggedAttempt) bool { return a.Event == event })
+}
+
+// AttemptsAtEndpoint lists the attempts made at an endpoint.
+func (s *Store) AttemptsAtEndpoint(ctx context.Context, ep store.EndpointKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error) {
+	filter.Endpoint = 0
+	return s.attempts(ctx, "AttemptsAtEndpoint", filter, page, func(a *store.LoggedAttempt) bool { return a.Endpoint == ep })
+}
+
+func (s *Store) attempts(ctx context.Context, operation string, filter store.AttemptFilter, page store.Page, of func(*store.LoggedAttempt) bool) (store.Listed[store.LoggedAttempt], error) {
+	return get(ctx, s, operation, func(db *state) (store.Listed[store.LoggedAttempt], error) {
+		var keys []int64
+		for _, key := range sorted(db.attempts) {
+			if found, is := db.attempt(key); is && of(&found) {
+				keys = append(keys, int64(key))
+			}
+		}
+		return examine(keys, page, func(key int64) (store.LoggedAttempt, time.Time, bool) {
+			found, _ := db.attempt(store.AttemptKey(key))
+			if !filter.WithResponse {
+				found.Response = nil
+			}
+			return found, found.StartedAt, filter.Match(&found)
+		}), nil
+	})
+}
+
+// Delivery returns where an event stands at an endpoint, or ErrNotFound.
+func (s *Store) Delivery(ctx context.Context, ep store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error) {
+	return get(ctx, s, "Delivery", func(db *state) (store.DeliveryRecord, error) {
+		d := db.deliveries[ep][event]
+		if d == nil {
+			return store.DeliveryRecord{}, store.ErrNotFound
+		}
+		return *d, nil
+	})
+}

@@ -1,0 +1,233 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
+
+var _ store.Store = (*Store)(nil)
+
+// Store is a store.Store in memory. New makes one.
+type Store struct {
+	// Faults, if set before the first call, is asked at each operation.
+	Faults Faults
+
+	mu     sync.Mutex
+	closed bool
+	state  *state // shared with those that Reopen made
+}
+
+// state is what a disk would hold. Its own mutex comes after that of a Store.
+type state struct {
+	mu sync.Mutex
+
+	lastDirectory, lastEvent, lastAttempt int64
+
+	instance *store.Instance
+	tokens   []store.Token
+
+	tenants   map[store.TenantKey]*tenant
+	endpoints map[store.EndpointKey]*endpoint
+	once      map[[16]byte]made
+
+	events     map[store.EventKey]*store.Event
+	attempts   map[store.AttemptKey]*store.LoggedAttempt
+	deliveries map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord
+}
+
+type tenant struct {
+	store.Tenant
+	routes  int64 // version
+	deleted bool
+}
+
+type endpoint struct {
+	store.Endpoint
+	deleted bool
+}
+
+// made is what was stored under a Once.
+type made struct {
+	store.Once
+	event store.EventKey
+	at    time.Time
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{state: &state{
+		tenants:    make(map[store.TenantKey]*tenant),
+		endpoints:  make(map[store.EndpointKey]*endpoint),
+		once:       make(map[[16]byte]made),
+		events:     make(map[store.EventKey]*store.Event),
+		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),
+		deliveries: make(map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord),
+	}}
+}
+
+// Reopen closes the store, as a crash would, and returns another one, without Faults, on
+// all that was applied.
+func (s *Store) Reopen() *Store {
+	_ = s.Close()
+	return &Store{state: s.state}
+}
+
+// Close makes every later call return ErrClosed. It waits for none that is held by Faults.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+func (s *Store) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// do runs an operation alone, with its faults.
+func (s *Store) do(ctx context.Context, operation string, apply func(*state) error) error {
+	if s.isClosed() {
+		return store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.fault(ctx, operation, Before); err != nil {
+		return err
+	}
+	if err := s.apply(apply); err != nil {
+		return err
+	}
+	return s.fault(ctx, operation, After)
+}
+
+func (s *Store) apply(change func(*state) error) error {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	if s.isClosed() { // meanwhile
+		return store.ErrClosed
+	}
+	return change(s.state)
+}
+
+// get is do for an operation that returns something.
+func get[T any](ctx context.Context, s *Store, operation string, find func(*state) (T, error)) (T, error) {
+	var found T
+	err := s.do(ctx, operation, func(db *state) (err error) {
+		found, err = find(db)
+		return err
+	})
+	if err != nil {
+		return *new(T), err
+	}
+	return found, nil
+}
+
+// sorted returns a map's keys, ascending: no order of a map gets out.
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// instant is a time as it is kept.
+func instant(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }
+
+func list(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	return slices.Clone(texts)
+}
+
+func table(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
+func blob(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return slices.Clone(b)
+}
+
+// within chooses the keys of a page.
+func within(keys []int64, page store.Page) []int64 {
+	var chosen []int64
+	for _, key := range keys {
+		if page.After == 0 || !page.Descending && key > page.After || page.Descending && key < page.After {
+			chosen = append(chosen, key)
+		}
+	}
+	if page.Descending {
+		slices.Reverse(chosen)
+	}
+	return chosen
+}
+
+// InitInstance stores made if there is none yet, and returns the one that is stored.
+func (s *Store) InitInstance(ctx context.Context, made store.Instance) (store.Instance, error) {
+	return get(ctx, s, "InitInstance", func(db *state) (store.Instance, error) {
+		if db.instance == nil {
+			db.instance = &store.Instance{SealedIDSecret: slices.Clone(made.SealedIDSecret), CreatedAt: instant(made.CreatedAt)}
+		}
+		return db.readInstance(), nil
+	})
+}
+
+func (db *state) readInstance() store.Instance {
+	return store.Instance{SealedIDSecret: slices.Clone(db.instance.SealedIDSecret), CreatedAt: db.instance.CreatedAt}
+}
+
+// Instance returns the one stored, or ErrNotFound.
+func (s *Store) Instance(ctx context.Context) (store.Instance, error) {
+	return get(ctx, s, "Instance", func(db *state) (store.Instance, error) {
+		if db.instance == nil {
+			return store.Instance{}, store.ErrNotFound
+		}
+		return db.readInstance(), nil
+	})
+}
+
+// InitToken stores first if there is no token at all yet, and says whether it did.
+func (s *Store) InitToken(ctx context.Context, first store.Token) (bool, error) {
+	return get(ctx, s, "InitToken", func(db *state) (bool, error) {
+		if len(db.tokens) > 0 {
+			return false, nil
+		}
+		first.CreatedAt = instant(first.CreatedAt)
+		db.tokens = append(db.tokens, first)
+		return true, nil
+	})
+}
+
+// ReplaceToken stores a token in place of all those of its organisation that have its name.
+func (s *Store) ReplaceToken(ctx context.Context, token store.Token) error {
+	return s.do(ctx, "ReplaceToken", func(db *state) error {
+		db.tokens = slices.DeleteFunc(db.tokens, func(old store.Token) bool {
+			return old.Hash == token.Hash || old.Organisation == token.Organisation && old.Name == token.Name
+		})
+		token.CreatedAt = instant(token.CreatedAt)
+		db.tokens = append(db.tokens, token)
+		return nil
+	})
+}
+
+// Token returns the token of a hash, or ErrNotFound.
+func (s *Store) Token(ctx context.Context, hash [32]byte) (store.Token, error) {
+	return get(ctx, s, "Token", func(db *state) (store.Token, error) {
+		for _, token := range db.tokens {
+			if token.Hash == hash {
+				return token, nil
+			}
+		}
+		return store.Token{}, store.ErrNotFound
+	})
+}

@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Commit stores a batch in one transaction: first what is accepted, then what came of
+// deliveries.
+func (s *Store) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict, error) {
+	verdicts := make([]store.Verdict, len(batch.Accepts))
+	err := s.write(ctx, func(ctx context.Context, w *writer) (err error) {
+		if err := w.events.reserve(ctx, w.conn, len(batch.Accepts)); err != nil {
+			return err
+		}
+		if err := w.attempts.reserve(ctx, w.conn, len(batch.Outcomes)); err != nil {
+			return err
+		}
+		for i := range batch.Accepts {
+			if verdicts[i], err = w.accept(ctx, &batch.Accepts[i], batch.Now); err != nil {
+				return err
+			}
+		}
+		for i := range batch.Outcomes {
+			if err := w.record(ctx, &batch.Outcomes[i], batch.Now); err != nil {
+				return err
+			}
+		}
+		// Twice as fast as new ones come, and some in any case.
+		return w.sweep(ctx, batch.Now, 16+2*len(batch.Accepts))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// accept stores an event with its deliveries, or says why not.
+func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (store.Verdict, error) {
+	size := len(a.Payload) + len(a.Type) + len(a.UID)
+	for _, channel := range a.Channels {
+		size += len(channel)
+	}
+	if size > store.MaxEventBytes {
+		return store.Verdict{Kind: store.TooLarge}, nil
+	}
+	refusal, err := w.refusal(ctx, a)
+	if err != nil {
+		return store.Verdict{}, err
+	}
+	key := store.EventKey(w.events.draw())
+	if a.Once != nil {
+		var before *earlier
+		if refusal == 0 {
+			before, err = w.claim(ctx, a.Once, now, key, nil)
+		} else {
+			before, err = findEarlier(ctx, w.conn, a.Once, now)
+		}
+		if err != nil {
+			return store.Verdict{}, err
+		}
+		if before != nil {
+			return repeated(before, a.Once), nil
+		}
+	}
+	if refusal != 0 {
+		return store.Verdict{Kind: refusal}, nil
+	}
+	if err := w.insertEvent(ctx, key, a, now); err != nil {
+		return store.Verdict{}, err
+	}
+	for _, endpoint := range a.Endpoints {
+		if err := w.insertDelivery(ctx, endpoint, key); err != nil {
+			return store.Verdict{}, err
+		}
+	}
+	return store.Verdict{Kind: store.Accepted, Event: key, AcceptedAt: time.UnixMicro(micros(now)).UTC()}, nil
+}
+
+func repeated(before *earlier, once *store.Once) store.Verdict {
+	if before.body != once.Body {
+		return store.Verdict{Kind: store.Mismatched}
+	}
+	return store.Verdict{Kind: store.Replayed, Event: before.event, AcceptedAt: before.madeAt}
+}
+
+// refusal is the verdict on an event that its Once does not decide, or 0.
+func (w *writer) refusal(ctx context.Context, a *store.Accept) (store.VerdictKind, error) {
+	if a.UID != "" {
+		taken, err := w.eventUIDTaken(ctx, a.Tenant, a.UID)
+		if err != nil {
+			return 0, err
+		}
+		if taken {
+			return store.UIDTaken, nil
+		}
+	}
+	version, err := w.routesVersion(ctx, a.Tenant)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return store.TenantGone, nil
+	case err != nil:
+		return 0, err
+	case version != a.RouteVersion:
+		return store.Rerouted, nil
+	}
+	return 0, nil
+}
+
+// record logs an attempt and takes its delivery on.
+func (w *writer) record(ctx context.Context, o *store.Outcome, now time.Time) error {
+	tried := o.Tried
+	scheduled := true
+	if o.Attempt != nil {
+		if err := w.insertAttempt(ctx, o); err != nil {
+			return err
+		}
+		if scheduled = o.Attempt.Trigger == webhook.Scheduled; scheduled {
+			tried++
+		}
+	}
+	if scheduled {
+		moved, err := w.moveDelivery(ctx, o, tried, now)
+		if err != nil || moved {
+			return err
+		}
+	}
+	if o.Attempt != nil && o.Attempt.Succeeded {
+		return w.closeLate(ctx, o, scheduled, now)
+	}
+	return nil
+}

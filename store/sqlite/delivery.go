@@ -1,0 +1,136 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+const insertDeliverySQL = `INSERT OR IGNORE INTO delivery (endpoint, event, tried) VALUES (?, ?, 0)`
+
+func (w *writer) insertDelivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) error {
+	_, err := w.exec(ctx, insertDeliverySQL, int64(endpoint), int64(event))
+	return err
+}
+
+const (
+	retryDeliverySQL = `UPDATE delivery SET tried = ?4, retry_at = ?5 WHERE endpoint = ?1 AND event = ?2 AND tried = ?3`
+	endDeliverySQL   = `DELETE FROM delivery WHERE endpoint = ?1 AND event = ?2 AND tried = ?3`
+	triedSQL         = `SELECT tried FROM delivery WHERE endpoint = ?1 AND event = ?2`
+)
+
+// moveDelivery carries an outcome out on the delivery that it is of, which has been tried
+// so often then. It says whether the delivery was as the outcome expects.
+func (w *writer) moveDelivery(ctx context.Context, o *store.Outcome, tried int, now time.Time) (bool, error) {
+	endpoint, event, expected := int64(o.Endpoint), int64(o.Event), int64(o.Tried)
+	if !o.State.Ended() {
+		moved, err := w.exec(ctx, retryDeliverySQL, endpoint, event, expected, int64(tried), micros(o.RetryAt))
+		return moved == 1, err
+	}
+	moved, err := w.exec(ctx, endDeliverySQL, endpoint, event, expected)
+	if err != nil || moved == 0 {
+		return false, err
+	}
+	return true, w.insertHistory(ctx, o, o.State, tried, now)
+}
+
+// closeLate ends a delivery that is still open, however often it was tried.
+func (w *writer) closeLate(ctx context.Context, o *store.Outcome, scheduled bool, now time.Time) error {
+	tried, err := first(ctx, w.conn, (*row).int, triedSQL, int64(o.Endpoint), int64(o.Event))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := w.exec(ctx, endDeliverySQL, int64(o.Endpoint), int64(o.Event), tried); err != nil {
+		return err
+	}
+	return w.insertHistory(ctx, o, webhook.Succeeded, int(tried+integer(scheduled)), now)
+}
+
+const insertHistorySQL = `INSERT INTO history (endpoint, event, state, reason, tried, ended_at) VALUES (?, ?, ?, ?, ?, ?)`
+
+func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webhook.State, tried int, now time.Time) error {
+	var reason any
+	if state == webhook.Cancelled {
+		reason = textOrNull(string(o.Reason))
+	}
+	_, err := w.exec(ctx, insertHistorySQL,
+		int64(o.Endpoint), int64(o.Event), int64(state), reason, int64(tried), micros(now))
+	return err
+}
+
+// lanesSQL steps from one endpoint to the next above it, past all its rows.
+const lanesSQL = `WITH RECURSIVE lane (endpoint) AS (
+		SELECT min(endpoint) FROM delivery WHERE endpoint > ?1
+		UNION ALL
+		SELECT (SELECT min(endpoint) FROM delivery WHERE endpoint > lane.endpoint) FROM lane WHERE lane.endpoint IS NOT NULL
+		LIMIT ?2
+	)
+	SELECT lane.endpoint, endpoint.tenant FROM lane CROSS JOIN endpoint ON endpoint.key = lane.endpoint`
+
+// Lanes lists the endpoints that have open deliveries.
+func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) ([]store.Lane, error) {
+	return readAll(ctx, s, func(r *row) store.Lane {
+		return store.Lane{Endpoint: store.EndpointKey(r.int()), Tenant: store.TenantKey(r.int())}
+	}, lanesSQL, int64(after), int64(limit))
+}
+
+func scanOpen(r *row) store.Open {
+	return store.Open{Event: store.EventKey(r.int()), Tried: int(r.int()), RetryAt: r.timeOrZero()}
+}
+
+const (
+	openSQL    = `SELECT event, tried, retry_at FROM delivery WHERE endpoint = ? AND event >= ? ORDER BY event`
+	waitingSQL = `SELECT event, tried, retry_at FROM delivery WHERE endpoint = ? AND retry_at IS NOT NULL
+		ORDER BY retry_at, event LIMIT ?`
+)
+
+// Fresh examines up to limit open deliveries of an endpoint, and returns the fresh ones.
+func (s *Store) Fresh(ctx context.Context, endpoint store.EndpointKey, from store.EventKey, limit int) (page store.FreshPage, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+		examined := 0
+		for r, err := range c.rows(ctx, openSQL, int64(endpoint), int64(from)) {
+			if err != nil {
+				return err
+			}
+			event, tried, retry := store.EventKey(r.int()), int(r.int()), r.next()
+			if examined == limit {
+				page.Next, page.More = event, true
+				return nil
+			}
+			examined++
+			if retry == nil {
+				page.Deliveries = append(page.Deliveries, store.Open{Event: event, Tried: tried})
+			}
+		}
+		return nil
+	})
+	return page, err
+}
+
+// Waiting returns an endpoint's waiting deliveries, soonest due first.
+func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Open, error) {
+	return readAll(ctx, s, scanOpen, waitingSQL, int64(endpoint), int64(limit))
+}
+
+// deliverySQL looks in both tables in one statement, as a delivery may go from one to the
+// other between two. An open one is 1, pending, or 3, waiting.
+const deliverySQL = `SELECT iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL FROM delivery WHERE endpoint = ?1 AND event = ?2
+	UNION ALL
+	SELECT state, reason, tried, NULL, ended_at FROM history WHERE endpoint = ?1 AND event = ?2`
+
+// Delivery returns where an event stands at an endpoint, or ErrNotFound.
+func (s *Store) Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error) {
+	return readFirst(ctx, s, func(r *row) store.DeliveryRecord {
+		return store.DeliveryRecord{
+			Endpoint: endpoint, Event: event,
+			State: webhook.State(r.int()), Reason: webhook.Reason(r.text()), Tried: int(r.int()), //nolint:gosec // a State was stored
+			RetryAt: r.timeOrZero(), EndedAt: r.timeOrZero(),
+		}
+	}, deliverySQL, int64(endpoint), int64(event))
+}

@@ -1,0 +1,173 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
+
+const insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload) VALUES (?, ?, ?, ?, ?, ?, ?)`
+
+func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.Accept, now time.Time) error {
+	payload := a.Payload
+	if payload == nil {
+		payload = []byte{} // empty, not gone
+	}
+	_, err := w.exec(ctx, insertEventSQL, int64(key), int64(a.Tenant), micros(now),
+		a.Type, listOrNull(a.Channels), textOrNull(a.UID), payload)
+	return err
+}
+
+const eventUIDSQL = `SELECT key FROM event WHERE tenant = ? AND uid = ?`
+
+func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid string) (bool, error) {
+	_, err := first(ctx, w.conn, (*row).int, eventUIDSQL, int64(tenant), uid)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+const (
+	eventColumns  = `key, tenant, uid, type, channels, accepted_at`
+	eventSQL      = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
+	eventByUIDSQL = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
+	eventsUpSQL   = `SELECT ` + eventColumns + ` FROM event WHERE tenant = ? AND key > ? ORDER BY key`
+	eventsDownSQL = `SELECT ` + eventColumns + ` FROM event WHERE tenant = ? AND key < ? ORDER BY key DESC`
+)
+
+func scanEvent(r *row) store.Event {
+	return store.Event{
+		Key: store.EventKey(r.int()), Tenant: store.TenantKey(r.int()),
+		UID: r.text(), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(),
+	}
+}
+
+func scanEventWithPayload(r *row) store.Event {
+	event := scanEvent(r)
+	event.Payload = r.blob()
+	return event
+}
+
+// Event returns an event of a tenant, or ErrNotFound.
+func (s *Store) Event(ctx context.Context, tenant store.TenantKey, key store.EventKey) (store.Event, error) {
+	return readFirst(ctx, s, scanEventWithPayload, eventSQL, int64(key), int64(tenant))
+}
+
+// EventByUID returns an event of a tenant, or ErrNotFound.
+func (s *Store) EventByUID(ctx context.Context, tenant store.TenantKey, uid string) (store.Event, error) {
+	if uid == "" {
+		return store.Event{}, store.ErrNotFound
+	}
+	return readFirst(ctx, s, scanEventWithPayload, eventByUIDSQL, int64(tenant), uid)
+}
+
+// Events lists a tenant's events.
+func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store.EventFilter, page store.Page) (listed store.Listed[store.Event], err error) {
+	query, after := walk(page, eventsUpSQL, eventsDownSQL)
+	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
+		listed, err = list(ctx, c, page.Limit, listing[store.Event]{
+			scan:  scanEvent,
+			match: filter.Match,
+			place: func(ev *store.Event) (int64, time.Time) { return int64(ev.Key), ev.AcceptedAt },
+		}, query, int64(tenant), after)
+		if err != nil || !filter.WithPayload {
+			return err
+		}
+		return loadPayloads(ctx, c, listed.Items)
+	})
+	return listed, err
+}
+
+// walk chooses between the two directions of a query, and gives the key to start behind.
+func walk(page store.Page, up, down string) (query string, after int64) {
+	switch {
+	case !page.Descending:
+		return up, page.After
+	case page.After == 0:
+		return down, math.MaxInt64
+	}
+	return down, page.After
+}
+
+// mostExamined bounds what one page of a filtered list reads.
+const mostExamined = 1000
+
+// listing is what a filtered list needs to know of its items.
+type listing[T any] struct {
+	scan  func(*row) T
+	match func(*T) bool
+	place func(*T) (key int64, at time.Time)
+}
+
+// list examines rows until it has limit items, has read as many as it may, or the query
+// ends.
+func list[T any](ctx context.Context, c *conn, limit int, of listing[T], query string, args ...any) (store.Listed[T], error) {
+	var page store.Listed[T]
+	examined := 0
+	for r, err := range c.rows(ctx, query, args...) {
+		if err != nil {
+			return store.Listed[T]{}, err
+		}
+		if len(page.Items) >= limit || examined == mostExamined {
+			return page, nil
+		}
+		examined++
+		item := of.scan(r)
+		if r.err != nil {
+			return store.Listed[T]{}, r.err
+		}
+		page.Last, page.LastAt = of.place(&item)
+		if of.match(&item) {
+			page.Items = append(page.Items, item)
+		}
+	}
+	page.Done = true
+	return page, nil
+}
+
+// payloadsSQL reads the events whose keys a JSON array lists; key is the place in it.
+const payloadsSQL = `SELECT wanted.key, event.key, event.type, channels, accepted_at, payload
+	FROM json_each(?1) AS wanted CROSS JOIN event ON event.key = wanted.value
+	WHERE payload IS NOT NULL`
+
+func payloads(ctx context.Context, c *conn, keys []store.EventKey) ([]store.Payload, error) {
+	found := make([]store.Payload, len(keys))
+	for r, err := range c.rows(ctx, payloadsSQL, encode(keys)) {
+		if err != nil {
+			return nil, err
+		}
+		found[r.int()] = store.Payload{
+			Event: store.EventKey(r.int()), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(), Body: r.blob(),
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+	}
+	return found, nil
+}
+
+// Payloads returns what is sent for each event, in the order of keys.
+func (s *Store) Payloads(ctx context.Context, keys []store.EventKey) (found []store.Payload, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+		found, err = payloads(ctx, c, keys)
+		return err
+	})
+	return found, err
+}
+
+// loadPayloads is for a list: the rows that its filter passes over are not loaded whole.
+func loadPayloads(ctx context.Context, c *conn, events []store.Event) error {
+	keys := make([]store.EventKey, len(events))
+	for i := range events {
+		keys[i] = events[i].Key
+	}
+	found, err := payloads(ctx, c, keys)
+	for i := range found {
+		events[i].Payload = found[i].Body
+	}
+	return err
+}

@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// row is one row of an answer, read column by column from the left. The tables are
+// STRICT, so a column holds its type or NULL, and NULL reads as the zero value.
+type row struct {
+	values []driver.Value
+	at     int
+	err    error // of the first column that could not be read
+}
+
+func (r *row) next() driver.Value {
+	r.at++
+	return r.values[r.at-1]
+}
+
+func (r *row) int() int64 {
+	value, _ := r.next().(int64)
+	return value
+}
+
+func (r *row) bool() bool { return r.int() != 0 }
+
+func (r *row) text() string {
+	value, _ := r.next().(string)
+	return value
+}
+
+// blob returns nil for NULL only.
+func (r *row) blob() []byte {
+	value, is := r.next().([]byte)
+	if is && value == nil { // what the driver makes of an empty one
+		return []byte{}
+	}
+	return value
+}
+
+func (r *row) time() time.Time { return time.UnixMicro(r.int()).UTC() }
+
+func (r *row) timeOrZero() time.Time {
+	micros, is := r.next().(int64)
+	if !is {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+func (r *row) duration() time.Duration { return time.Duration(r.int()) * time.Microsecond }
+
+func (r *row) strings() (list []string) {
+	r.json(&list)
+	return list
+}
+
+func (r *row) metadata() (m map[string]string) {
+	r.json(&m)
+	return m
+}
+
+func (r *row) json(into any) {
+	text := r.text()
+	if text == "" || r.err != nil {
+		return
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		r.err = fmt.Errorf("column %d: %w", r.at, err)
+	}
+}
+
+// The other way: a Go value as an argument.
+
+func micros(at time.Time) int64 { return at.UnixMicro() }
+
+func textOrNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
+func blobOrNull(blob []byte) any {
+	if len(blob) == 0 {
+		return nil
+	}
+	return blob
+}
+
+func listOrNull(list []string) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return encode(list)
+}
+
+func mapOrNull(m map[string]string) any {
+	if len(m) == 0 {
+		return nil
+	}
+	return encode(m)
+}
+
+func encode(value any) string {
+	text, _ := json.Marshal(value) // strings and maps of strings always can be
+	return string(text)
+}
+
+func integer(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,113 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/neohook/neohook/store"
+)
+
+// writer is the one connection that changes the database, and what it knows without
+// asking. Not safe for concurrent use.
+type writer struct {
+	path  string
+	*conn // nil after it failed, until it is needed again
+
+	directory, events, attempts counter
+
+	// What is known of tables that only this writer changes; dropped with every
+	// transaction that does not come to its end.
+	routes map[store.TenantKey]int64
+	slots  *slots
+}
+
+// connect opens the connection and brings the schema up to date.
+func (w *writer) connect(ctx context.Context) error {
+	c, err := connect(ctx, dsn(w.path, "rw"), nil)
+	if err != nil {
+		return err
+	}
+	version, err := checkSchema(ctx, c, w.path)
+	for _, pragma := range writerPragmas {
+		if err == nil {
+			err = c.script(ctx, pragma)
+		}
+	}
+	if err == nil {
+		err = migrate(ctx, c, version)
+	}
+	if err != nil {
+		_ = c.close()
+		return err
+	}
+	w.conn = c
+	return nil
+}
+
+func (w *writer) close() error {
+	if w.conn == nil {
+		return nil
+	}
+	return w.conn.close()
+}
+
+// write runs change as one transaction, durable when it returns nil. Where change
+// returns an error or panics, nothing of it stays, and the error is returned as it is.
+func (s *Store) write(ctx context.Context, change func(context.Context, *writer) error) error {
+	w, err := take(ctx, s, s.writer)
+	if err != nil {
+		return err
+	}
+	defer func() { s.writer <- w }()
+	return w.transact(context.WithoutCancel(ctx), change)
+}
+
+func (w *writer) transact(ctx context.Context, change func(context.Context, *writer) error) error {
+	if w.conn == nil {
+		if err := w.connect(ctx); err != nil {
+			return fmt.Errorf("reconnect: %w", err)
+		}
+	}
+	if _, err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+		w.abandon()
+		return fmt.Errorf("begin: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done { // a panic too
+			w.rollback(ctx)
+		}
+	}()
+	if err := change(ctx, w); err != nil {
+		return err
+	}
+	if _, err := w.exec(ctx, "COMMIT"); err != nil {
+		if resultCode(err) == sqlite3.SQLITE_IOERR {
+			// The log may hold the transaction to its end, and a restart then finds it.
+			err = errors.Join(store.ErrCommitUnknown, err)
+		}
+		return fmt.Errorf("commit: %w", err)
+	}
+	done = true
+	return nil
+}
+
+// rollback undoes what has begun, and forgets what was learned meanwhile.
+func (w *writer) rollback(ctx context.Context) {
+	w.routes, w.slots = nil, nil
+	w.directory.forget()
+	w.events.forget()
+	w.attempts.forget()
+	if _, err := w.exec(ctx, "ROLLBACK"); err != nil {
+		w.abandon() // SQLite has ended the transaction itself, or is out of order
+	}
+}
+
+// abandon gives the connection up, and with it any open transaction.
+func (w *writer) abandon() {
+	_ = w.conn.close()
+	w.conn = nil
+}
