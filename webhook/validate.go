@@ -155,7 +155,7 @@ func checkURL(bad *InvalidError, text string) {
 	switch {
 	case len(text) > MaxURLBytes:
 		bad.Add("url", fmt.Sprintf("must have at most %d bytes", MaxURLBytes))
-	case err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Opaque != "" || parsed.Hostname() == "":
+	case err != nil || !utf8.ValidString(text) || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Opaque != "" || parsed.Hostname() == "":
 		bad.Add("url", "must be an absolute http or https URL, such as https://example.com/hook")
 	case strings.Contains(text, "#"):
 		bad.Add("url", "must not have a fragment, which is never sent")

@@ -1,0 +1,113 @@
+package neohook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/neohook/neohook/internal/ident"
+	"github.com/neohook/neohook/internal/record"
+	"github.com/neohook/neohook/internal/routing"
+	"github.com/neohook/neohook/internal/seal"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Engine accepts events and delivers them. Make one with New and let it Run. All its
+// methods are safe for concurrent use.
+type Engine struct {
+	// Organisation is the one named by Options.Organisation: eng.Publish,
+	// eng.CreateTenant, and so on act for it.
+	*Organisation
+
+	opts    Options
+	store   store.Store
+	records *record.Translator
+	routes  *routing.Table
+}
+
+// New prepares an engine over a store; it starts nothing. ctx bounds the reading of the
+// store only. On a new store it makes what identifiers are encoded with, and the keyset
+// file unless a keyset is given; on any other it returns an error if the keyset is
+// missing or another than the store's.
+func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	records, err := openInstance(ctx, st, opts)
+	if err != nil {
+		return nil, fmt.Errorf("neohook: %w", err)
+	}
+	e := &Engine{
+		opts: opts, store: st, records: records,
+		routes: routing.New(st, records, routing.Limits{}),
+	}
+	e.Organisation = e.In(opts.Organisation)
+	return e, nil
+}
+
+// In returns what acts for an organisation. It is cheap. Organisations are not kept
+// anywhere: an id needs its prefix, and without it every method returns
+// webhook.ErrMalformedID.
+func (e *Engine) In(id webhook.OrganisationID) *Organisation {
+	return &Organisation{engine: e, id: id}
+}
+
+// idSecretUse binds the sealed secret to its use.
+const idSecretUse = "instance id secret"
+
+// openInstance opens what the first engine on the store has made, or makes it.
+func openInstance(ctx context.Context, st store.Store, opts Options) (*record.Translator, error) {
+	instance, err := st.Instance(ctx)
+	isNew := errors.Is(err, store.ErrNotFound)
+	if err != nil && !isNew {
+		return nil, err
+	}
+	keyset, err := loadKeyset(st, opts, isNew)
+	if err != nil {
+		return nil, err
+	}
+	if isNew {
+		sealed, err := keyset.Seal(ident.NewSecret(), []byte(idSecretUse))
+		if err != nil {
+			return nil, err
+		}
+		made := store.Instance{SealedIDSecret: sealed, CreatedAt: time.Now()}
+		if instance, err = st.InitInstance(ctx, made); err != nil {
+			return nil, err
+		}
+	}
+	secret, err := keyset.Open(instance.SealedIDSecret, []byte(idSecretUse))
+	if err != nil {
+		return nil, fmt.Errorf("%s is not the one that this store was made with: give that one (%w)", keyset.Source(), err)
+	}
+	ids, err := ident.New(secret)
+	if err != nil {
+		return nil, err
+	}
+	return &record.Translator{IDs: ids, Keyset: keyset}, nil
+}
+
+func loadKeyset(st store.Store, opts Options, isNew bool) (*seal.Keyset, error) {
+	if len(opts.Keyset) > 0 {
+		return seal.Parse(opts.Keyset)
+	}
+	file := opts.KeysetFile
+	if beside, has := st.(interface{ KeysetFile() string }); has && file == "" {
+		file = beside.KeysetFile()
+	}
+	if file == "" {
+		return nil, errors.New("Options.Keyset or Options.KeysetFile is needed: this store has no place for a keyset")
+	}
+	if isNew {
+		return seal.LoadOrCreate(file)
+	}
+	keyset, err := seal.Load(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("keyset file %s is missing, and without it the store's secrets can't be read: put it back from a backup", file)
+	}
+	return keyset, err
+}

@@ -1,0 +1,102 @@
+package neohook
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/neohook/neohook/egress"
+	"github.com/neohook/neohook/internal/seal"
+	"github.com/neohook/neohook/webhook"
+)
+
+// DefaultOrganisation owns the tenants of a program that has no organisations.
+const DefaultOrganisation webhook.OrganisationID = "org_default"
+
+// Options of an Engine. The zero value is the defaults.
+type Options struct {
+	// Organisation is whose the Engine's own methods act for; "" = DefaultOrganisation.
+	Organisation webhook.OrganisationID
+
+	// Keyset is a Tink AEAD keyset in cleartext JSON, see NewKeyset: secrets in the store
+	// are encrypted with it. It wins over KeysetFile.
+	Keyset []byte
+	// KeysetFile holds the keyset; no one but its owner may read it. On a store that is
+	// new it is made if it is missing. "" = beside the store's own file, for a store that
+	// has one: with others Keyset or KeysetFile must be given.
+	KeysetFile string
+
+	// Adapter sends; nil = an httpadapter with Egress.
+	Adapter webhook.Adapter
+	// Egress says which addresses may be dialled, where Adapter is nil. The zero value is
+	// public addresses only.
+	Egress egress.Options
+
+	// Schedule is the waits between attempts; nil = webhook.DefaultSchedule(); empty and
+	// not nil = one attempt.
+	Schedule webhook.Schedule
+	// Jitter varies each wait by this share either way; 0 = 0.2; negative = none.
+	Jitter float64
+
+	// MaxPayloadBytes is the longest payload of an event; 0 = 1 MiB.
+	MaxPayloadBytes int
+	// EndpointConcurrency is how many attempts may be in flight at one endpoint; 0 = 10.
+	EndpointConcurrency int
+	// MaxAttempts is how many may be in flight over all endpoints; 0 = 4096.
+	MaxAttempts int
+	// MaxMemoryBytes bounds the payloads held in memory; what is beyond waits in the
+	// store. 0 = 64 MiB.
+	MaxMemoryBytes int64
+
+	// SvixHeaders adds svix-… signature headers beside the webhook-… ones.
+	SvixHeaders bool
+	// Grace is how long Run lets attempts in flight go on when it ends; 0 = 30 s.
+	Grace time.Duration
+	// Logger gets what an operator must know; nil is silent.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() (Options, error) {
+	o.Organisation = cmp.Or(o.Organisation, DefaultOrganisation)
+	if err := checkOrganisation(o.Organisation); err != nil {
+		return o, fmt.Errorf("neohook: Options.Organisation: %w", err)
+	}
+	if o.Schedule == nil {
+		o.Schedule = webhook.DefaultSchedule()
+	}
+	for i, wait := range o.Schedule {
+		if wait < 0 {
+			return o, fmt.Errorf("neohook: Options.Schedule: wait %d is negative", i+1)
+		}
+	}
+	o.Jitter = max(0, cmp.Or(o.Jitter, 0.2))
+	if o.Jitter > 1 {
+		return o, fmt.Errorf("neohook: Options.Jitter is %v, it must be at most 1", o.Jitter)
+	}
+	o.MaxPayloadBytes = cmp.Or(o.MaxPayloadBytes, 1<<20)
+	o.EndpointConcurrency = cmp.Or(o.EndpointConcurrency, 10)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, 4096)
+	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, 64<<20)
+	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, o.checkBounds()
+}
+
+func (o *Options) checkBounds() error {
+	for name, value := range map[string]int64{
+		"MaxPayloadBytes": int64(o.MaxPayloadBytes), "EndpointConcurrency": int64(o.EndpointConcurrency),
+		"MaxAttempts": int64(o.MaxAttempts), "MaxMemoryBytes": o.MaxMemoryBytes, "Grace": int64(o.Grace),
+	} {
+		if value < 0 {
+			return fmt.Errorf("neohook: Options.%s is negative", name)
+		}
+	}
+	return nil
+}
+
+// NewKeyset returns a fresh keyset for Options.Keyset. What is stored under it can't be
+// read without it: keep it apart from the store, and as long as the store.
+func NewKeyset() ([]byte, error) { return seal.Generate() }
