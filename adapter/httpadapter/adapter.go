@@ -1,0 +1,258 @@
+package httpadapter
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// Adapter delivers webhooks over HTTP. It is safe for concurrent use; make one and share
+// it, as it is what keeps the connections.
+type Adapter struct {
+	opts    Options
+	headers HeaderBuilder
+	pool    *pool
+	places  chan struct{} // one value for each request at a time; nil: no bound
+	stats   stats
+
+	// users counts the requests; from Close on it is lower by math.MinInt64.
+	users   atomic.Int64
+	closing chan struct{} // closed by the first Close
+	ended   chan struct{} // closed when the last request after it is done
+	refuse  sync.Once
+	cut     sync.Once
+	end     sync.Once
+}
+
+var _ webhook.Adapter = (*Adapter)(nil)
+
+// New makes an adapter. It starts nothing and opens nothing.
+func New(opts Options) (*Adapter, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	a := &Adapter{
+		opts: opts, closing: make(chan struct{}), ended: make(chan struct{}),
+		headers: HeaderBuilder{
+			UserAgent: opts.UserAgent, SvixHeaders: opts.SvixHeaders,
+			InfoHeaders: opts.InfoHeaders, NoCompression: opts.NoCompression,
+		},
+		pool: newPool(opts.PoolSize, opts.PoolSizePerHost, opts.KeepAlive),
+	}
+	dialling := &dialling{dialer: opts.Dialer, codecs: newCodecs(&opts)}
+	dialling.codecs.gone = a.pool.gone
+	a.pool.dial = dialling.dial
+	if opts.MaxConcurrent > 0 {
+		a.places = make(chan struct{}, opts.MaxConcurrent)
+	}
+	return a, nil
+}
+
+// Deliver sends a delivery's payload to an endpoint, signed, and reads the answer. It
+// succeeds with a status of 2xx. Redirects are not followed. It makes one attempt.
+func (a *Adapter) Deliver(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint) webhook.Result {
+	if delivery == nil {
+		return refuseTo(endpoint, 1, errors.New("the delivery is nil"))
+	}
+	return a.post(ctx, delivery, endpoint, func(status int) bool { return status >= 200 && status < 300 })
+}
+
+// Verify sends an endpoint a test event, signed as a delivery is, and succeeds with a
+// status below 500. A nil payload is the verification event, of the type
+// "verification.test" with the present time and {"test": true}.
+func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payload []byte) webhook.Result {
+	if payload == nil {
+		payload = verification(time.Now())
+	}
+	test := &webhook.Delivery{
+		ID: webhook.NewDeliveryID(), Event: webhook.NewEventID(), EventType: VerificationType, Payload: payload,
+	}
+	return a.post(ctx, test, endpoint, func(status int) bool { return status > 0 && status < 500 })
+}
+
+// VerificationType is the event type of the payload that Verify sends by itself.
+const VerificationType = "verification.test"
+
+func verification(now time.Time) []byte {
+	type data struct {
+		Test bool `json:"test"`
+	}
+	payload, _ := json.Marshal(struct { // of these types it can't fail
+		EventType string    `json:"event_type"`
+		Timestamp time.Time `json:"timestamp"`
+		Data      data      `json:"data"`
+	}{VerificationType, now.UTC().Truncate(time.Second), data{true}})
+	return payload
+}
+
+// TestConnectivity asks with HEAD whether something at the URL speaks HTTP: any answer is
+// a success. The timeout is that of the request; 0 is the adapter's. The request is not
+// signed. A failure tells the phase it came in, in its Fault.
+func (a *Adapter) TestConnectivity(ctx context.Context, url string, timeout time.Duration) webhook.Result {
+	result := webhook.Result{Attempt: 1, URL: url, Method: http.MethodHead}
+	target, err := parseTarget(url)
+	if err != nil {
+		return refused(result, err)
+	}
+	result.URL = target.shown
+	a.run(ctx, &job{
+		method: http.MethodHead, target: target, timeout: cmp.Or(max(0, timeout), a.opts.Timeout),
+		header: func(time.Time) (http.Header, error) {
+			header := http.Header{"Accept": anything, "Accept-Encoding": identity, "User-Agent": {a.opts.UserAgent}}
+			if target.basic != "" {
+				header["Authorization"] = []string{target.basic}
+			}
+			return header, nil
+		},
+		success: func(status int) bool { return status > 0 },
+	}, &result)
+	return result
+}
+
+func (a *Adapter) post(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint, success func(int) bool) webhook.Result {
+	attempt := attemptNumber(delivery)
+	if endpoint == nil {
+		return refuseTo(nil, attempt, errors.New("the endpoint is nil"))
+	}
+	method := cmp.Or(endpoint.Method, webhook.DefaultMethod)
+	if err := checkMethod(method); err != nil {
+		return refuseTo(endpoint, attempt, err)
+	}
+	if err := checkProtocol(endpoint.Protocol); err != nil {
+		return refuseTo(endpoint, attempt, fmt.Errorf("the protocol: %w", err))
+	}
+	target, err := parseTarget(endpoint.URL)
+	if err != nil {
+		return refuseTo(endpoint, attempt, err)
+	}
+	result := webhook.Result{Attempt: attempt, URL: target.shown, Method: method}
+	a.run(ctx, &job{
+		method: method, target: target, body: delivery.Payload, endpoint: endpoint,
+		timeout: cmp.Or(max(0, endpoint.Timeout), a.opts.Timeout), protocol: endpoint.Protocol,
+		header: func(at time.Time) (http.Header, error) {
+			header := make(http.Header, 10+len(endpoint.Headers))
+			if target.basic != "" && !hasHeader(endpoint.Headers, "Authorization") {
+				header["Authorization"] = []string{target.basic}
+			}
+			return header, a.headers.write(header, delivery, endpoint, at)
+		},
+		success: success,
+	}, &result)
+	return result
+}
+
+// checkMethod refuses those that have no payload or are not for origin servers.
+func checkMethod(method string) error {
+	switch method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet:
+		return nil
+	}
+	return fmt.Errorf("the method %q is not one of POST, PUT, PATCH, DELETE, GET", method)
+}
+
+// refuseTo is the result of a request to an endpoint that was not made.
+func refuseTo(endpoint *webhook.Endpoint, attempt int, err error) webhook.Result {
+	result := webhook.Result{Attempt: attempt}
+	if endpoint != nil {
+		result.Method = cmp.Or(endpoint.Method, webhook.DefaultMethod)
+		if target, err := parseTarget(endpoint.URL); err == nil {
+			result.URL = target.shown
+		}
+	}
+	return refused(result, err)
+}
+
+func refused(result webhook.Result, err error) webhook.Result {
+	result.StartedAt = time.Now()
+	result.CompletedAt = result.StartedAt
+	result.Fault = invalid(err)
+	return result
+}
+
+// acquire waits for one of the places.
+func (a *Adapter) acquire(ctx context.Context, x *exchange) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if a.places == nil {
+		return nil
+	}
+	select {
+	case a.places <- struct{}{}:
+		return nil
+	default:
+	}
+	x.exhausted = true
+	select {
+	case a.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.closing:
+		return errClosed
+	}
+}
+
+func (a *Adapter) release() {
+	if a.places != nil {
+		<-a.places
+	}
+}
+
+// enter counts a request in, unless the adapter is closed.
+func (a *Adapter) enter() bool {
+	if a.users.Add(1) > 0 {
+		return true
+	}
+	a.leave()
+	return false
+}
+
+func (a *Adapter) leave() {
+	if a.users.Add(-1) == math.MinInt64 {
+		a.end.Do(func() { close(a.ended) })
+	}
+}
+
+// refuseNew makes enter fail from now on.
+func (a *Adapter) refuseNew() {
+	a.refuse.Do(func() {
+		if a.users.Add(math.MinInt64) == math.MinInt64 {
+			a.end.Do(func() { close(a.ended) })
+		}
+	})
+}
+
+// Close ends the adapter: requests in flight fail with webhook.FaultClosed, and when it
+// returns all of them have, and every connection is closed. It returns nil.
+func (a *Adapter) Close() error {
+	a.refuseNew()
+	a.cut.Do(func() { close(a.closing) })
+	a.pool.close()
+	<-a.ended
+	return nil
+}
+
+// Shutdown lets the requests in flight end, as long as ctx does, and closes. It returns
+// the context's error if some had to be cut short.
+func (a *Adapter) Shutdown(ctx context.Context) error {
+	a.refuseNew()
+	var err error
+	select {
+	case <-a.ended:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	_ = a.Close()
+	return err
+}

@@ -1,0 +1,155 @@
+package httpadapter
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// The names of the protocols in TLS (RFC 7301).
+const (
+	alpnHTTP1 = "http/1.1"
+	alpnHTTP2 = "h2"
+)
+
+// dialling makes the connections of a pool.
+type dialling struct {
+	dialer Dialer
+	codecs codecs
+
+	mu       sync.Mutex
+	sessions map[*tls.Config]tls.ClientSessionCache
+}
+
+// dial opens a connection and tells the exchange what it does.
+func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, error) {
+	bottom, err := d.connect(ctx, x, r)
+	if err != nil {
+		return nil, err
+	}
+	top, http2 := bottom, r.protocol == webhook.HTTP2
+	if r.secure {
+		secured, err := d.handshake(ctx, x, bottom, r)
+		if err != nil {
+			_ = bottom.Close()
+			return nil, err
+		}
+		top, http2 = secured, secured.ConnectionState().NegotiatedProtocol == alpnHTTP2
+		if r.protocol == webhook.HTTP2 && !http2 {
+			_ = bottom.Close()
+			return nil, errNotHTTP2
+		}
+	}
+	c, err := d.codecs.open(ctx, top, bottom, r, http2)
+	if err != nil {
+		_ = bottom.Close()
+		return nil, fmt.Errorf("begin HTTP: %w", err)
+	}
+	return c, nil
+}
+
+// connect makes the connection below TLS.
+func (d *dialling) connect(ctx context.Context, x *exchange, r *route) (net.Conn, error) {
+	x.enter(stepConnect)
+	var (
+		mu       sync.Mutex // several addresses may be tried at a time, and a late one after the end
+		lookedUp bool
+		ended    bool
+		began    time.Time
+		lookUp   time.Duration
+	)
+	trace := &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !ended {
+				lookedUp, began = true, time.Now()
+				x.enter(stepDNS)
+			}
+		},
+		DNSDone: func(httptrace.DNSDoneInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !ended {
+				lookUp = time.Since(began)
+			}
+		},
+		ConnectStart: func(string, string) {
+			mu.Lock()
+			defer mu.Unlock()
+			if !ended {
+				x.enter(stepConnect)
+			}
+		},
+	}
+	start := time.Now()
+	c, err := d.dialer.DialContext(httptrace.WithClientTrace(ctx, trace), "tcp", r.addr)
+	mu.Lock()
+	defer mu.Unlock()
+	ended = true
+	_, noName := netip.ParseAddr(r.host)
+	x.dnsHit = noName != nil && !lookedUp
+	x.timings.DNS = lookUp
+	x.timings.Connect = time.Since(start) - lookUp
+	return c, err
+}
+
+func (d *dialling) handshake(ctx context.Context, x *exchange, bottom net.Conn, r *route) (*tls.Conn, error) {
+	x.enter(stepTLS)
+	start := time.Now()
+	defer func() { x.timings.TLS = time.Since(start) }()
+	secured := tls.Client(bottom, d.config(r))
+	return secured, secured.HandshakeContext(ctx)
+}
+
+// config completes what the caller gave.
+func (d *dialling) config(r *route) *tls.Config {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if r.tls != nil {
+		config = r.tls.Clone()
+		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	}
+	if config.ServerName == "" {
+		config.ServerName = strings.TrimSuffix(r.host, ".")
+	}
+	switch r.protocol {
+	case webhook.HTTP1:
+		config.NextProtos = []string{alpnHTTP1}
+	case webhook.HTTP2:
+		config.NextProtos = []string{alpnHTTP2}
+	default:
+		config.NextProtos = []string{alpnHTTP2, alpnHTTP1}
+	}
+	if config.ClientSessionCache == nil {
+		config.ClientSessionCache = d.session(r.tls)
+	}
+	return config
+}
+
+// session remembers handshakes, apart for each of the caller's settings: a session
+// stands for the certificates it was made with.
+func (d *dialling) session(config *tls.Config) tls.ClientSessionCache {
+	const (
+		most  = 1024 // settings
+		hosts = 256  // for each
+	)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sessions == nil || len(d.sessions) >= most {
+		d.sessions = make(map[*tls.Config]tls.ClientSessionCache)
+	}
+	cache := d.sessions[config]
+	if cache == nil {
+		cache = tls.NewLRUClientSessionCache(hosts)
+		d.sessions[config] = cache
+	}
+	return cache
+}

@@ -1,0 +1,2 @@
+// Package httpadapter delivers webhooks over HTTP.
+package httpadapter

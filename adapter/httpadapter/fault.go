@@ -1,0 +1,183 @@
+package httpadapter
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// errNotHTTP2 is a receiver that does not offer what the endpoint asks for.
+var errNotHTTP2 = errors.New("the receiver does not offer HTTP/2")
+
+// invalid is the fault of a request that can't be made.
+func invalid(err error) *webhook.Fault {
+	return &webhook.Fault{
+		Kind: webhook.FaultClient, Code: webhook.FaultInvalidRequest, Phase: webhook.PhasePrepare,
+		Message: err.Error(), Cause: err,
+	}
+}
+
+// fault says why an exchange failed. parent is the caller's context, ctx the exchange's.
+func (x *exchange) fault(parent context.Context, err error) *webhook.Fault {
+	fault := &webhook.Fault{Kind: webhook.FaultClient, Phase: x.phase(), Cause: err}
+	var refused invalidError
+	switch {
+	case errors.As(err, &refused):
+		return invalid(refused.error)
+	case x.adapter.pool.isClosed() || errors.Is(err, errClosed):
+		fault.Code, fault.Message = webhook.FaultClosed, "the adapter was closed"
+	case parent.Err() != nil:
+		fault.Code, fault.Message = webhook.FaultCancelled, "the caller ended the attempt: "+parent.Err().Error()
+		if errors.Is(parent.Err(), context.DeadlineExceeded) {
+			fault.Kind = webhook.FaultTimeout
+		}
+	case errors.Is(err, errBodyTooLarge):
+		fault.Code = webhook.FaultBodyTooLarge
+		fault.Message = fmt.Sprintf("the answer has more than %d bytes", x.adapter.opts.MaxResponseBytes)
+	default:
+		x.classify(fault, err)
+	}
+	return fault
+}
+
+func (x *exchange) classify(fault *webhook.Fault, err error) {
+	if code, message := byType(err, fault.Phase); code != "" {
+		fault.Code, fault.Message = code, message
+		if code == webhook.FaultDNS && isTimeout(err) {
+			fault.Kind = webhook.FaultTimeout
+		}
+		return
+	}
+	if isTimeout(err) {
+		fault.Kind = webhook.FaultTimeout
+		fault.Code, fault.Message = x.timeout(fault.Phase)
+		return
+	}
+	if code, message := byText(err); code != "" {
+		fault.Code, fault.Message = code, message
+		return
+	}
+	if fault.Phase == webhook.PhaseTLS {
+		fault.Code, fault.Message = webhook.FaultTLS, "the TLS handshake failed: "+err.Error()
+		return
+	}
+	fault.Code, fault.Message = webhook.FaultOther, err.Error()
+}
+
+func (x *exchange) timeout(phase webhook.Phase) (webhook.FaultCode, string) {
+	total, connect := round(x.timeoutAfter), round(x.connectTimeout)
+	switch phase {
+	case webhook.PhaseWait:
+		return webhook.FaultPoolExhausted, fmt.Sprintf("no connection became free in %v", total)
+	case webhook.PhaseDNS:
+		return webhook.FaultDNS, fmt.Sprintf("the host was not found in %v", connect)
+	case webhook.PhaseConnect:
+		return webhook.FaultConnectTimeout, fmt.Sprintf("no connection in %v", connect)
+	case webhook.PhaseTLS:
+		return webhook.FaultConnectTimeout, fmt.Sprintf("the TLS handshake did not end in %v", connect)
+	case webhook.PhaseRequest:
+		return webhook.FaultRequestTimeout, fmt.Sprintf("the receiver did not take the request in %v", total)
+	case webhook.PhaseBody:
+		return webhook.FaultBodyTooSlow, fmt.Sprintf("the answer did not end in %v", total)
+	}
+	return webhook.FaultResponseTimeout, fmt.Sprintf("no answer in %v", total)
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// byType names what can be told by an error's type or value; "" for none of those.
+func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
+	var (
+		blocked   interface{ Blocked() bool }
+		dns       *net.DNSError
+		remote    *net.OpError
+		record    tls.RecordHeaderError
+		invalidC  x509.CertificateInvalidError
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		certs     *tls.CertificateVerificationError
+	)
+	switch {
+	case errors.As(err, &blocked) && blocked.Blocked():
+		return webhook.FaultBlockedAddress, err.Error()
+	case errors.As(err, &dns):
+		return webhook.FaultDNS, "the host was not found: " + dns.Error()
+	case errors.As(err, &invalidC) && invalidC.Reason == x509.Expired:
+		return webhook.FaultTLSExpired, "the receiver's certificate is out of its time: " + invalidC.Error()
+	case errors.As(err, &authority):
+		return webhook.FaultTLSUnknownAuthority, "the receiver's certificate is not signed by a trusted authority"
+	case errors.As(err, &hostname):
+		return webhook.FaultTLSHostname, "the receiver's certificate is of another host: " + hostname.Error()
+	case errors.As(err, &certs):
+		return webhook.FaultTLS, "the receiver's certificate was not accepted: " + certs.Error()
+	case errors.As(err, &record):
+		return webhook.FaultTLSNotSpoken, "what answered does not speak TLS"
+	case errors.As(err, &remote) && remote.Op == "remote error": // a TLS alert; its type is not exported
+		return alertCode(remote.Err), "the receiver refused the TLS connection: " + remote.Err.Error()
+	case errors.Is(err, errNotHTTP2):
+		return webhook.FaultMalformedResponse, err.Error()
+	case errors.Is(err, errCompression):
+		return webhook.FaultMalformedResponse, err.Error()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return webhook.FaultRefused, "the connection was refused"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return webhook.FaultUnreachable, "there is no way to the receiver: " + err.Error()
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		if phase == webhook.PhaseTLS {
+			return webhook.FaultTLS, "the receiver closed the connection in the TLS handshake"
+		}
+		return webhook.FaultReset, "the receiver closed the connection before the answer's end"
+	}
+	return "", ""
+}
+
+// alertCode tells by the text of RFC 8446's protocol_version; crypto/tls exports no more.
+func alertCode(alert error) webhook.FaultCode {
+	if strings.Contains(alert.Error(), "protocol version") {
+		return webhook.FaultTLSVersion
+	}
+	return webhook.FaultTLSRefused
+}
+
+// byText names what the standard library tells in text alone. Each of these is tested
+// against the library itself.
+func byText(err error) (webhook.FaultCode, string) {
+	text := err.Error()
+	for _, known := range []struct {
+		has  string
+		code webhook.FaultCode
+	}{
+		{"server response headers exceeded", webhook.FaultHeadersTooLarge},
+		{"response header list larger than advertised limit", webhook.FaultHeadersTooLarge},
+		{"malformed HTTP", webhook.FaultMalformedResponse},
+		{"malformed MIME header", webhook.FaultMalformedResponse},
+		{"malformed chunked encoding", webhook.FaultMalformedResponse},
+		{"invalid byte in chunk length", webhook.FaultMalformedResponse},
+		{"http chunk length too large", webhook.FaultMalformedResponse},
+		{"too many 1xx informational responses", webhook.FaultMalformedResponse},
+		{"unsupported transfer encoding", webhook.FaultMalformedResponse},
+		{"bad Content-Length", webhook.FaultMalformedResponse},
+		{"server selected unsupported protocol version", webhook.FaultTLSVersion},
+		{"server closed idle connection", webhook.FaultReset},
+	} {
+		if strings.Contains(text, known.has) {
+			return known.code, "the answer is not well-formed: " + text
+		}
+	}
+	return "", ""
+}
