@@ -33,12 +33,3 @@ func (s Schedule) Wait(n int) (time.Duration, bool) {
 func Jitter(wait time.Duration, share float64) time.Duration {
 	return wait + time.Duration((2*rand.Float64()-1)*share*float64(wait)) //nolint:gosec // not a secret
 }
-
-// Backoff is growing waits: Base, Base×Multiplier, Base×Multiplier², at most Cap each.
-// The zero value is 3 attempts, 5 s, 2.0 and 300 s.
-type Backoff struct {
-	MaxAttempts int
-	Base        time.Duration
-	Multiplier  float64
-	Cap         time.Duration
-}
