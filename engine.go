@@ -111,3 +111,7 @@ func loadKeyset(st store.Store, opts Options, isNew bool) (*seal.Keyset, error) 
 	}
 	return keyset, err
 }
+
+// changed is called when a tenant or one of its endpoints may have changed in the store,
+// before whoever changed it is told.
+func (e *Engine) changed(tenant store.TenantKey) { e.routes.Refresh(tenant) }

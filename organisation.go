@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
@@ -65,3 +66,10 @@ func translate(err error, kind, name string) error {
 	}
 	return nil
 }
+
+// now is the present as stores keep it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// maxTries is how often an update is begun again because somebody else was faster. One
+// of those who change a thing at once always succeeds.
+const maxTries = 100

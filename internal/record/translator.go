@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,30 +23,44 @@ type Translator struct {
 	Keyset *seal.Keyset
 }
 
-// Tenant returns a stored tenant as callers see it.
+// Tenant returns a stored tenant as callers see it, sharing nothing with it.
 func (tr *Translator) Tenant(t *store.Tenant) webhook.Tenant {
 	return webhook.Tenant{
 		ID: tr.IDs.Tenant(t.CreatedAt, t.Key), Organisation: webhook.OrganisationID(t.Organisation),
-		UID: t.UID, Name: t.Name, RateLimit: t.RateLimit, Metadata: t.Metadata,
+		UID: t.UID, Name: t.Name, RateLimit: t.RateLimit, Metadata: maps.Clone(t.Metadata),
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 	}
 }
 
-// PutTenant writes into a stored tenant what callers rule over.
+// PutTenant writes into a stored tenant what callers rule over, sharing nothing with t.
 func PutTenant(into *store.Tenant, t *webhook.Tenant) {
-	into.UID, into.Name, into.RateLimit, into.Metadata = t.UID, t.Name, t.RateLimit, t.Metadata
+	into.UID, into.Name, into.RateLimit, into.Metadata = t.UID, t.Name, t.RateLimit, cloneMap(t.Metadata)
+}
+
+// cloneMap and cloneSlice make nil of what is empty, as stores do.
+func cloneMap(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}
+
+func cloneSlice(s []string) []string {
+	if len(s) == 0 {
+		return nil
+	}
+	return slices.Clone(s)
 }
 
 // Endpoint returns a stored endpoint as callers and adapters see it, with its secrets
-// and headers opened. What it holds is the caller's: nothing is shared with ep but
-// slices and maps that the store gave away. An error is of the keyset's.
+// and headers opened, sharing nothing with it. An error is of the keyset's.
 func (tr *Translator) Endpoint(tenant *store.Tenant, ep *store.Endpoint) (webhook.Endpoint, error) {
 	out := webhook.Endpoint{
 		ID: tr.IDs.Endpoint(ep.CreatedAt, ep.Key), Tenant: tr.IDs.Tenant(tenant.CreatedAt, tenant.Key),
 		UID: ep.UID, Name: ep.Name, Description: ep.Description,
 		URL: ep.URL, Method: ep.Method, Protocol: webhook.Protocol(ep.Protocol), Timeout: ep.Timeout,
-		Disabled: ep.Disabled, EventTypes: ep.EventTypes, Channels: ep.Channels,
-		RateLimit: ep.RateLimit, Version: ep.UserVersion, Metadata: ep.Metadata,
+		Disabled: ep.Disabled, EventTypes: slices.Clone(ep.EventTypes), Channels: slices.Clone(ep.Channels),
+		RateLimit: ep.RateLimit, Version: ep.UserVersion, Metadata: maps.Clone(ep.Metadata),
 		CreatedBy: webhook.UserID(ep.CreatedBy), CreatedAt: ep.CreatedAt, UpdatedAt: ep.UpdatedAt,
 	}
 	if err := tr.openSecrets(&out, ep); err != nil {
@@ -54,14 +70,15 @@ func (tr *Translator) Endpoint(tenant *store.Tenant, ep *store.Endpoint) (webhoo
 }
 
 // PutEndpoint writes into a stored endpoint what callers rule over, with defaults in
-// place of zero values. Key and Tenant must be set: what is sealed is bound to them.
+// place of zero values, sharing nothing with ep. Key and Tenant must be set: what is
+// sealed is bound to them.
 func (tr *Translator) PutEndpoint(into *store.Endpoint, ep *webhook.Endpoint) (err error) {
 	into.UID, into.Name, into.Description = ep.UID, ep.Name, ep.Description
 	into.URL, into.Protocol = ep.URL, string(ep.Protocol)
 	into.Method = cmp.Or(ep.Method, webhook.DefaultMethod)
 	into.Timeout = cmp.Or(ep.Timeout, webhook.DefaultTimeout)
-	into.Disabled, into.EventTypes, into.Channels = ep.Disabled, ep.EventTypes, ep.Channels
-	into.RateLimit, into.UserVersion, into.Metadata = ep.RateLimit, cmp.Or(ep.Version, 1), ep.Metadata
+	into.Disabled, into.EventTypes, into.Channels = ep.Disabled, cloneSlice(ep.EventTypes), cloneSlice(ep.Channels)
+	into.RateLimit, into.UserVersion, into.Metadata = ep.RateLimit, cmp.Or(ep.Version, 1), cloneMap(ep.Metadata)
 	if into.SealedSecrets, err = tr.sealSecrets(ep, into); err != nil {
 		return err
 	}
