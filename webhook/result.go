@@ -42,7 +42,8 @@ type Result struct {
 	// BytesSent and BytesReceived are of bodies, as on the wire.
 	BytesSent, BytesReceived int64
 	// Fault says why there is no answer, or none that could be read to its end (then
-	// StatusCode, Header and Body hold what did come); nil where there is one.
+	// StatusCode, Header and Body hold what did come); nil where there is one. A
+	// destination whose refusals have codes has a Fault of the kind FaultAnswered.
 	Fault *Fault
 }
 
@@ -68,6 +69,9 @@ const (
 	FaultTimeout FaultKind = "timeout"
 	// FaultClient is any other failure to get an answer.
 	FaultClient FaultKind = "client_error"
+	// FaultAnswered is an answer that is the failure: its StatusCode tells whether to try
+	// again, as without a Fault, and the Fault's Code why, which a status can't.
+	FaultAnswered FaultKind = "http_error"
 )
 
 // Phase is a part of an attempt.

@@ -10,9 +10,6 @@ import (
 	"unicode/utf8"
 )
 
-// errorHTTP is the "error" of a Result whose answer is itself the failure.
-const errorHTTP = "http_error"
-
 // The marks in "response_body".
 const (
 	truncatedMark = "…[truncated]"
@@ -82,7 +79,7 @@ func (r *Result) failure() (kind, message string) {
 	case r.Fault != nil:
 		return string(r.Fault.Kind), r.Fault.Message
 	case r.StatusCode != 0:
-		return errorHTTP, strings.TrimSpace(fmt.Sprintf("the receiver answered %d %s", r.StatusCode, http.StatusText(r.StatusCode)))
+		return string(FaultAnswered), strings.TrimSpace(fmt.Sprintf("the receiver answered %d %s", r.StatusCode, http.StatusText(r.StatusCode)))
 	}
 	return string(FaultClient), "the attempt failed"
 }
