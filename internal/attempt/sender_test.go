@@ -1,0 +1,159 @@
+package attempt
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// desk is all that a Sender works with, in memory.
+type desk struct {
+	endpoint  webhook.Endpoint
+	reason    webhook.Reason
+	payload   store.Payload
+	result    webhook.Result
+	err       error // of look-ups
+	delivered []webhook.Delivery
+}
+
+func (d *desk) Endpoint(context.Context, store.TenantKey, store.EndpointKey) (*webhook.Endpoint, webhook.Reason, error) {
+	return &d.endpoint, d.reason, d.err
+}
+
+func (d *desk) Payloads(context.Context, []store.EventKey) ([]store.Payload, error) {
+	return []store.Payload{d.payload}, d.err
+}
+
+func (d *desk) Event(_ time.Time, key store.EventKey) webhook.EventID {
+	return webhook.EventID(strings.Repeat("e", int(key)))
+}
+
+func (d *desk) Deliver(_ context.Context, delivery *webhook.Delivery, _ *webhook.Endpoint) webhook.Result {
+	d.delivered = append(d.delivered, *delivery)
+	return d.result
+}
+
+func (d *desk) Verify(context.Context, *webhook.Endpoint, []byte) webhook.Result {
+	return webhook.Result{}
+}
+
+func (d *desk) Health(context.Context) webhook.Health { return webhook.Health{} }
+
+func (d *desk) sender() *Sender {
+	return &Sender{Endpoints: d, Payloads: d, Events: d, Adapter: d, Policy: Policy{
+		Schedule: webhook.Schedule{time.Minute, time.Hour}, MaxRetryAfter: 12 * time.Hour, MaxResponse: 10,
+	}}
+}
+
+var completed = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func answer(status int) webhook.Result {
+	return webhook.Result{
+		Success: status >= 200 && status < 300, StatusCode: status, Body: []byte("answered at length"),
+		StartedAt: completed.Add(-time.Second), CompletedAt: completed,
+	}
+}
+
+func TestWhatFollowsAnAttempt(t *testing.T) {
+	asked := func(status int, retryAfter time.Duration) webhook.Result {
+		result := answer(status)
+		result.RetryAfter = retryAfter
+		return result
+	}
+	tests := map[string]struct {
+		result webhook.Result
+		tried  int
+		state  webhook.State
+		wait   time.Duration
+	}{
+		"success":                               {answer(204), 0, webhook.Succeeded, 0},
+		"success of the last attempt":           {answer(200), 2, webhook.Succeeded, 0},
+		"first failure":                         {answer(500), 0, webhook.Waiting, time.Minute},
+		"second failure":                        {answer(302), 1, webhook.Waiting, time.Hour},
+		"failure of the last attempt":           {answer(500), 2, webhook.Exhausted, 0},
+		"no answer":                             {webhook.Result{CompletedAt: completed, Fault: &webhook.Fault{Code: webhook.FaultRefused, Message: "refused"}}, 0, webhook.Waiting, time.Minute},
+		"asked to wait longer than planned":     {asked(503, 10*time.Minute), 0, webhook.Waiting, 10 * time.Minute},
+		"asked to come sooner than planned":     {asked(429, time.Second), 0, webhook.Waiting, time.Minute},
+		"asked to wait longer than is accepted": {asked(429, 99*time.Hour), 0, webhook.Waiting, 12 * time.Hour},
+		"the receiver says it is gone for good": {answer(410), 0, webhook.Cancelled, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := &desk{result: test.result, payload: store.Payload{Event: 3}}
+			out, err := d.sender().Send(t.Context(), lane.Delivery{Endpoint: 2, Event: 3, Tried: test.tried})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := time.Time{}
+			if test.wait > 0 {
+				want = completed.Add(test.wait)
+			}
+			if out.State != test.state || !out.RetryAt.Equal(want) {
+				t.Errorf("state %v, due %v; want %v, %v", out.State, out.RetryAt, test.state, want)
+			}
+			if out.Tried != test.tried || out.Attempt.Number != test.tried+1 || d.delivered[0].Attempt != test.tried+1 {
+				t.Errorf("tried %d, logged as %d, sent as %d", out.Tried, out.Attempt.Number, d.delivered[0].Attempt)
+			}
+		})
+	}
+}
+
+func TestAttemptIsLoggedWithTheBeginningOfTheAnswerOrWhyThereIsNone(t *testing.T) {
+	d := &desk{result: answer(500), payload: store.Payload{Event: 3}}
+	out, _ := d.sender().Send(t.Context(), lane.Delivery{})
+	if got := out.Attempt; string(got.Response) != "answered a" || got.StatusCode != 500 || got.Duration != time.Second {
+		t.Errorf("logged %q, %d, %v", got.Response, got.StatusCode, got.Duration)
+	}
+	d.result = webhook.Result{Fault: &webhook.Fault{Code: webhook.FaultDNS, Message: "no such host"}}
+	out, _ = d.sender().Send(t.Context(), lane.Delivery{})
+	if got := out.Attempt; string(got.Response) != "no such host" || got.StatusCode != 0 || got.Code != webhook.FaultDNS {
+		t.Errorf("logged %q, %d, %q", got.Response, got.StatusCode, got.Code)
+	}
+}
+
+func TestNothingIsSentWhereThereIsNoPlaceForItAnyMore(t *testing.T) {
+	event := store.Payload{Event: 3, Type: "invoice.paid"}
+	tests := map[string]struct {
+		desk desk
+		want webhook.Reason
+	}{
+		"deleted":            {desk{reason: webhook.EndpointDeleted, payload: event}, webhook.EndpointDeleted},
+		"disabled":           {desk{endpoint: webhook.Endpoint{Disabled: true}, payload: event}, webhook.EndpointDisabled},
+		"hears of other now": {desk{endpoint: webhook.Endpoint{EventTypes: []string{"other"}}, payload: event}, webhook.FilterChanged},
+		"payload expunged":   {desk{}, webhook.PayloadExpunged},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			out, err := test.desk.sender().Send(t.Context(), lane.Delivery{Tried: 1})
+			if err != nil || out.State != webhook.Cancelled || out.Reason != test.want || out.Attempt != nil {
+				t.Errorf("got %+v, %v; want cancelled for %q", out, err, test.want)
+			}
+			if len(test.desk.delivered) > 0 {
+				t.Error("it was sent")
+			}
+		})
+	}
+}
+
+func TestAttemptThatCouldNotBeMadeOrWasCutOffDoesNotCount(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	d := &desk{err: errors.New("disk error")}
+	if _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, d.err) {
+		t.Errorf("err = %v, want the store's", err)
+	}
+	cancel()
+	d = &desk{payload: store.Payload{Event: 3}, result: webhook.Result{Fault: &webhook.Fault{Code: webhook.FaultCancelled}}}
+	if _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v, want Canceled", err)
+	}
+	d.result = answer(200) // answered before it could be cut off
+	if out, err := d.sender().Send(ctx, lane.Delivery{}); err != nil || out.State != webhook.Succeeded {
+		t.Errorf("got %v, %v, want a success", out.State, err)
+	}
+}
