@@ -22,16 +22,17 @@ type Payloads interface {
 	Payloads(ctx context.Context, keys []store.EventKey) ([]store.Payload, error)
 }
 
-// Events makes the identifiers that receivers see.
-type Events interface {
+// IDs makes the identifiers that receivers and logs show.
+type IDs interface {
 	Event(acceptedAt time.Time, key store.EventKey) webhook.EventID
+	Delivery(acceptedAt time.Time, event store.EventKey, endpoint store.EndpointKey) webhook.DeliveryID
 }
 
 // Sender makes attempts. It is safe for concurrent use.
 type Sender struct {
 	Endpoints Endpoints
 	Payloads  Payloads
-	Events    Events
+	IDs       IDs
 	Adapter   webhook.Adapter
 	Policy    Policy
 }
@@ -56,7 +57,8 @@ func (s *Sender) Send(ctx context.Context, d lane.Delivery) (store.Outcome, erro
 		return out, nil
 	}
 	result := s.Adapter.Deliver(ctx, &webhook.Delivery{
-		Endpoint: endpoint.ID, Event: s.Events.Event(payload.AcceptedAt, payload.Event), EventType: payload.Type,
+		ID:       s.IDs.Delivery(payload.AcceptedAt, payload.Event, d.Endpoint),
+		Endpoint: endpoint.ID, Event: s.IDs.Event(payload.AcceptedAt, payload.Event), EventType: payload.Type,
 		Attempt: d.Tried + 1, Status: webhook.Sending, Payload: payload.Body,
 	}, endpoint)
 	if !result.Success && ctx.Err() != nil {

@@ -34,6 +34,8 @@ func (d *desk) Event(_ time.Time, key store.EventKey) webhook.EventID {
 	return webhook.EventID(strings.Repeat("e", int(key)))
 }
 
+func (d *desk) Delivery(time.Time, store.EventKey, store.EndpointKey) webhook.DeliveryID { return "d" }
+
 func (d *desk) Deliver(_ context.Context, delivery *webhook.Delivery, _ *webhook.Endpoint) webhook.Result {
 	d.delivered = append(d.delivered, *delivery)
 	return d.result
@@ -46,7 +48,7 @@ func (d *desk) Verify(context.Context, *webhook.Endpoint, []byte) webhook.Result
 func (d *desk) Health(context.Context) webhook.Health { return webhook.Health{} }
 
 func (d *desk) sender() *Sender {
-	return &Sender{Endpoints: d, Payloads: d, Events: d, Adapter: d, Policy: Policy{
+	return &Sender{Endpoints: d, Payloads: d, IDs: d, Adapter: d, Policy: Policy{
 		Schedule: webhook.Schedule{time.Minute, time.Hour}, MaxRetryAfter: 12 * time.Hour, MaxResponse: 10,
 	}}
 }
