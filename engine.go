@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"github.com/neohook/neohook/internal/ident"
@@ -26,6 +27,8 @@ type Engine struct {
 	store   store.Store
 	records *record.Translator
 	routes  *routing.Table
+	machinery
+	ran atomic.Bool
 }
 
 // New prepares an engine over a store; it starts nothing. ctx bounds the reading of the
@@ -46,6 +49,9 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 		routes: routing.New(st, records, routing.Limits{}),
 	}
 	e.Organisation = e.In(opts.Organisation)
+	if err := e.assemble(); err != nil {
+		return nil, fmt.Errorf("neohook: %w", err)
+	}
 	return e, nil
 }
 

@@ -89,6 +89,10 @@ type BlockedError struct {
 	inner  netip.Addr
 }
 
+// Blocked returns true. It lets an adapter tell this error from others without importing
+// this package.
+func (e *BlockedError) Blocked() bool { return true }
+
 // Error names the destination, the rule and the option that would allow it.
 func (e *BlockedError) Error() string {
 	var b strings.Builder

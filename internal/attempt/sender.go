@@ -35,6 +35,9 @@ type Sender struct {
 	IDs       IDs
 	Adapter   webhook.Adapter
 	Policy    Policy
+	// Gone turns off an endpoint whose receiver says that it is gone for good. Where it
+	// can't, the answer to the next delivery tells it again.
+	Gone func(ctx context.Context, tenant store.TenantKey, endpoint store.EndpointKey)
 }
 
 // Send makes an attempt of a delivery and returns what to record. An error says that no
@@ -65,6 +68,9 @@ func (s *Sender) Send(ctx context.Context, d lane.Delivery) (store.Outcome, erro
 		return out, ctx.Err()
 	}
 	s.Policy.judge(&out, &result)
+	if out.Reason == webhook.ReceiverGone {
+		s.Gone(ctx, d.Tenant, d.Endpoint)
+	}
 	return out, nil
 }
 

@@ -3,6 +3,7 @@ package attempt
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type desk struct {
 	result    webhook.Result
 	err       error // of look-ups
 	delivered []webhook.Delivery
+	gone      []store.EndpointKey
 }
 
 func (d *desk) Endpoint(context.Context, store.TenantKey, store.EndpointKey) (*webhook.Endpoint, webhook.Reason, error) {
@@ -48,7 +50,9 @@ func (d *desk) Verify(context.Context, *webhook.Endpoint, []byte) webhook.Result
 func (d *desk) Health(context.Context) webhook.Health { return webhook.Health{} }
 
 func (d *desk) sender() *Sender {
-	return &Sender{Endpoints: d, Payloads: d, IDs: d, Adapter: d, Policy: Policy{
+	return &Sender{Endpoints: d, Payloads: d, IDs: d, Adapter: d, Gone: func(_ context.Context, _ store.TenantKey, endpoint store.EndpointKey) {
+		d.gone = append(d.gone, endpoint)
+	}, Policy: Policy{
 		Schedule: webhook.Schedule{time.Minute, time.Hour}, MaxRetryAfter: 12 * time.Hour, MaxResponse: 10,
 	}}
 }
@@ -98,6 +102,9 @@ func TestWhatFollowsAnAttempt(t *testing.T) {
 			}
 			if out.State != test.state || !out.RetryAt.Equal(want) {
 				t.Errorf("state %v, due %v; want %v, %v", out.State, out.RetryAt, test.state, want)
+			}
+			if gone := test.result.StatusCode == 410; gone != slices.Equal(d.gone, []store.EndpointKey{2}) {
+				t.Errorf("endpoints told to be gone: %v", d.gone)
 			}
 			if out.Tried != test.tried || out.Attempt.Number != test.tried+1 || d.delivered[0].Attempt != test.tried+1 {
 				t.Errorf("tried %d, logged as %d, sent as %d", out.Tried, out.Attempt.Number, d.delivered[0].Attempt)

@@ -1,0 +1,174 @@
+package neohook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/neohook/neohook/adapter/httpadapter"
+	"github.com/neohook/neohook/egress"
+	"github.com/neohook/neohook/internal/attempt"
+	"github.com/neohook/neohook/internal/commit"
+	"github.com/neohook/neohook/internal/dispatch"
+	"github.com/neohook/neohook/internal/intake"
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+const (
+	// maxRetryAfter caps how long a receiver may ask to be left alone.
+	maxRetryAfter = 12 * time.Hour
+	// maxResponseBytes is how much of an answer is kept.
+	maxResponseBytes = 20_000
+	// intakeWait is how long a publisher waits for its place in the queue.
+	intakeWait = 5 * time.Second
+	// unrecordedPerAttempt is how many outcomes may wait to be stored for each attempt
+	// that may be in flight.
+	unrecordedPerAttempt = 2
+	// heldRows is how many deliveries are held in memory.
+	heldRows = 65_536
+	pageRows = 256
+)
+
+// machinery is what moves events from Publish to the endpoints. Arrows of data: intake →
+// writer → lanes → sender → outcomes → writer.
+type machinery struct {
+	intake   *intake.Queue
+	outcomes *outcome.Queue
+	lanes    *dispatch.Dispatcher
+	writer   *commit.Writer
+	// closers are closed, in order, when nothing is sent any more.
+	closers []io.Closer
+}
+
+func (e *Engine) assemble() error {
+	sender := &attempt.Sender{
+		Endpoints: e.routes, Payloads: e.store, IDs: e.records.IDs, Adapter: e.opts.Adapter,
+		Gone: e.gone,
+		Policy: attempt.Policy{
+			Schedule: e.opts.Schedule, Jitter: e.opts.Jitter,
+			MaxRetryAfter: maxRetryAfter, MaxResponse: maxResponseBytes,
+		},
+	}
+	if sender.Adapter == nil {
+		adapter, err := e.httpAdapter()
+		if err != nil {
+			return err
+		}
+		sender.Adapter = adapter
+	}
+	e.intake = intake.New(intake.Limits{Bytes: e.opts.MaxMemoryBytes, Wait: intakeWait})
+	e.outcomes = outcome.New()
+	e.lanes = dispatch.New(lane.Limits{
+		EndpointConcurrency: e.opts.EndpointConcurrency,
+		Attempts:            e.opts.MaxAttempts,
+		Unrecorded:          unrecordedPerAttempt * e.opts.MaxAttempts,
+		Rows:                heldRows,
+		Bytes:               e.opts.MaxMemoryBytes,
+		Page:                pageRows,
+	}, e.store, sender, e.outcomes, e.opts.Logger)
+	e.writer = commit.New(e.store, e.intake, e.outcomes, e.lanes, commit.Limits{}, e.opts.Logger)
+	return nil
+}
+
+// httpAdapter makes the engine's own adapter. The lanes keep the limits: the adapter has
+// none that one endpoint's requests could take from another's.
+func (e *Engine) httpAdapter() (webhook.Adapter, error) {
+	dialer, err := egress.New(e.opts.Egress)
+	if err != nil {
+		return nil, err
+	}
+	adapter, err := httpadapter.New(httpadapter.Options{
+		Dialer: dialer, MaxConcurrent: -1, PoolSizePerHost: -1,
+		// Room for every attempt in flight and as many idle connections.
+		PoolSize:     2 * e.opts.MaxAttempts,
+		MaxBodyBytes: maxResponseBytes, SvixHeaders: e.opts.SvixHeaders,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.closers = append(e.closers, adapter, dialer)
+	return adapter, nil
+}
+
+// Run accepts and delivers events until ctx ends. Then it begins no further attempt,
+// lets those in flight go on for Options.Grace, cuts off the rest (they do not count, and
+// are made again by the next Run on the store), writes what is to be written, and
+// returns nil. Events are accepted until the last attempt has ended.
+//
+// It returns an error if it can't begin, and if outcomes could not be stored at the end.
+// An Engine runs once; only one may run on a SQLite store at a time.
+func (e *Engine) Run(ctx context.Context) error {
+	if !e.ran.CompareAndSwap(false, true) {
+		return errors.New("neohook: Run was called before: make a new Engine")
+	}
+	defer e.close()
+	if err := e.lanes.Recover(ctx); err != nil {
+		return fmt.Errorf("neohook: reading the backlog: %w", err)
+	}
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWriting()
+	written := make(chan error, 1)
+	go func() { written <- e.writer.Run(writing) }()
+
+	e.lanes.Run(ctx, e.opts.Grace)
+	e.intake.Close()
+	stopWriting()
+	if err := <-written; err != nil {
+		return fmt.Errorf("neohook: %w", err)
+	}
+	return nil
+}
+
+// close turns publishers away and lets go of what New has made.
+func (e *Engine) close() {
+	e.intake.Close()
+	for _, item := range e.intake.Take(e.intake.Len(), 1<<62) {
+		item.Done(store.Verdict{}, intake.ErrStopped)
+	}
+	for _, closer := range e.closers {
+		if err := closer.Close(); err != nil {
+			e.opts.Logger.Warn("closing the adapter", "error", err)
+		}
+	}
+}
+
+// Health returns nil if the store answers.
+func (e *Engine) Health(ctx context.Context) error {
+	if _, err := e.store.Instance(ctx); err != nil {
+		return fmt.Errorf("neohook: store: %w", err)
+	}
+	return nil
+}
+
+// gone turns off an endpoint whose receiver says that it is gone for good.
+func (e *Engine) gone(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) {
+	if err := e.disable(ctx, tenant, key); err != nil {
+		e.opts.Logger.WarnContext(ctx, "endpoint answered 410 and could not be disabled", "error", err)
+	}
+}
+
+func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) error {
+	const tries = 10 // each lost to another change of the endpoint
+	for range tries {
+		endpoint, err := e.store.Endpoint(ctx, tenant, key)
+		if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		endpoint.Disabled, endpoint.UpdatedAt = true, time.Now()
+		endpoint.Version++
+		err = e.store.UpdateEndpoint(ctx, endpoint, nil)
+		e.routes.Refresh(tenant)
+		if !errors.Is(err, store.ErrStale) {
+			return err
+		}
+	}
+	return store.ErrStale
+}
