@@ -98,14 +98,17 @@ func (e *BlockedError) Error() string {
 	var b strings.Builder
 	b.WriteString("egress: ")
 	b.WriteString(strconv.QuoteToGraphic(e.Host)) // the host is not ours: control characters stay out of logs
-	if e.IP.IsValid() && e.IP.String() != e.Host {
+	told := e.IP.IsValid() && e.IP.String() != e.Host
+	if told {
 		b.WriteString(" is ")
 		b.WriteString(e.IP.String())
-		if e.inner.IsValid() {
-			b.WriteString(", which leads to ")
-			b.WriteString(e.inner.String())
-			b.WriteString(",")
-		}
+	}
+	if e.inner.IsValid() {
+		b.WriteString(", which leads to ")
+		b.WriteString(e.inner.String())
+		b.WriteString(",")
+	}
+	if told {
 		b.WriteString(" and")
 	}
 	if e.Port != 0 && e.Rule == RulePort {
