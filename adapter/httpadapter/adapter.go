@@ -20,6 +20,7 @@ import (
 type Adapter struct {
 	opts    Options
 	headers HeaderBuilder
+	targets recent[string, *target]
 	pool    *pool
 	places  chan struct{} // one value for each request at a time; nil: no bound
 	stats   stats
@@ -49,9 +50,7 @@ func New(opts Options) (*Adapter, error) {
 		},
 		pool: newPool(opts.PoolSize, opts.PoolSizePerHost, opts.KeepAlive),
 	}
-	dialling := &dialling{dialer: opts.Dialer, codecs: newCodecs(&opts)}
-	dialling.codecs.gone = a.pool.gone
-	a.pool.dial = dialling.dial
+	a.pool.dial = (&dialling{opts: &a.opts, gone: a.pool.gone, two: newHTTP2Codec(&opts)}).dial
 	if opts.MaxConcurrent > 0 {
 		a.places = make(chan struct{}, opts.MaxConcurrent)
 	}
@@ -64,7 +63,7 @@ func (a *Adapter) Deliver(ctx context.Context, delivery *webhook.Delivery, endpo
 	if delivery == nil {
 		return refuseTo(endpoint, 1, errors.New("the delivery is nil"))
 	}
-	return a.post(ctx, delivery, endpoint, func(status int) bool { return status >= 200 && status < 300 })
+	return a.post(ctx, delivery, endpoint, taken)
 }
 
 // Verify sends an endpoint a test event, signed as a delivery is, and succeeds with a
@@ -77,7 +76,7 @@ func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payloa
 	test := &webhook.Delivery{
 		ID: webhook.NewDeliveryID(), Event: webhook.NewEventID(), EventType: VerificationType, Payload: payload,
 	}
-	return a.post(ctx, test, endpoint, func(status int) bool { return status > 0 && status < 500 })
+	return a.post(ctx, test, endpoint, there)
 }
 
 // VerificationType is the event type of the payload that Verify sends by itself.
@@ -100,24 +99,23 @@ func verification(now time.Time) []byte {
 // signed. A failure tells the phase it came in, in its Fault.
 func (a *Adapter) TestConnectivity(ctx context.Context, url string, timeout time.Duration) webhook.Result {
 	result := webhook.Result{Attempt: 1, URL: url, Method: http.MethodHead}
-	target, err := parseTarget(url)
+	target, err := a.targets.get(url, parseTarget)
 	if err != nil {
 		return refused(result, err)
 	}
 	result.URL = target.shown
 	a.run(ctx, &job{
-		method: http.MethodHead, target: target, timeout: cmp.Or(max(0, timeout), a.opts.Timeout),
-		header: func(time.Time) (http.Header, error) {
-			header := http.Header{"Accept": anything, "Accept-Encoding": identity, "User-Agent": {a.opts.UserAgent}}
-			if target.basic != "" {
-				header["Authorization"] = []string{target.basic}
-			}
-			return header, nil
-		},
-		success: func(status int) bool { return status > 0 },
+		message:  message{method: http.MethodHead, target: target, bodiless: true},
+		timeout:  cmp.Or(max(0, timeout), a.opts.Timeout),
+		succeeds: answered,
 	}, &result)
 	return result
 }
+
+// The statuses that are a success to each kind of request.
+func taken(status int) bool    { return status >= 200 && status < 300 }
+func there(status int) bool    { return status > 0 && status < 500 }
+func answered(status int) bool { return status > 0 }
 
 func (a *Adapter) post(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint, success func(int) bool) webhook.Result {
 	attempt := attemptNumber(delivery)
@@ -131,22 +129,15 @@ func (a *Adapter) post(ctx context.Context, delivery *webhook.Delivery, endpoint
 	if err := checkProtocol(endpoint.Protocol); err != nil {
 		return refuseTo(endpoint, attempt, fmt.Errorf("the protocol: %w", err))
 	}
-	target, err := parseTarget(endpoint.URL)
+	target, err := a.targets.get(endpoint.URL, parseTarget)
 	if err != nil {
 		return refuseTo(endpoint, attempt, err)
 	}
 	result := webhook.Result{Attempt: attempt, URL: target.shown, Method: method}
 	a.run(ctx, &job{
-		method: method, target: target, body: delivery.Payload, endpoint: endpoint,
-		timeout: cmp.Or(max(0, endpoint.Timeout), a.opts.Timeout), protocol: endpoint.Protocol,
-		header: func(at time.Time) (http.Header, error) {
-			header := make(http.Header, 10+len(endpoint.Headers))
-			if target.basic != "" && !hasHeader(endpoint.Headers, "Authorization") {
-				header["Authorization"] = []string{target.basic}
-			}
-			return header, a.headers.write(header, delivery, endpoint, at)
-		},
-		success: success,
+		message:  message{method: method, target: target, body: delivery.Payload},
+		timeout:  cmp.Or(max(0, endpoint.Timeout), a.opts.Timeout),
+		protocol: endpoint.Protocol, delivery: delivery, endpoint: endpoint, succeeds: success,
 	}, &result)
 	return result
 }

@@ -1,7 +1,6 @@
 package httpadapter
 
 import (
-	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"errors"
@@ -31,13 +30,14 @@ var scratch = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 var unzippers sync.Pool
 
 // readBody reads an answer's body to its end, keeps the first keep bytes, and gives up
-// after most, counted on the wire and after decompression.
-func readBody(resp *http.Response, keep int, most int64) (body answerBody, err error) {
+// after most, counted on the wire and after decompression. cause says what an error of
+// the wire really is.
+func readBody(resp *http.Response, keep int, most int64, cause func(error) error) (body answerBody, err error) {
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		body.ended = true
 		return body, nil
 	}
-	counted := &countingReader{r: resp.Body, left: most}
+	counted := &countingReader{r: resp.Body, left: most, cause: cause}
 	defer func() { body.wire = most - counted.left }()
 
 	plain := io.Reader(counted)
@@ -105,12 +105,19 @@ func (b *answerBody) cut() {
 type countingReader struct {
 	r     io.Reader
 	left  int64
+	cause func(error) error
 	ended bool
 }
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.ended = c.ended || err == io.EOF
+	if err == io.EOF {
+		c.ended = true
+	} else if err != nil {
+		if err = c.cause(err); err == io.EOF { // of the connection, not of the body
+			err = io.ErrUnexpectedEOF
+		}
+	}
 	if int64(n) > c.left {
 		n = int(c.left)
 		c.left = 0
@@ -142,7 +149,3 @@ func gzipError(err error, wireEnded bool) error {
 	}
 	return err
 }
-
-// bodyReader is the request's body. net/http knows how to send this one together with
-// the header.
-func bodyReader(body []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(body)) }

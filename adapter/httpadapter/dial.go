@@ -22,8 +22,9 @@ const (
 
 // dialling makes the connections of a pool.
 type dialling struct {
-	dialer Dialer
-	codecs codecs
+	opts *Options
+	gone func(*conn) // told of HTTP/2 connections that closed
+	two  http2Codec
 
 	mu       sync.Mutex
 	sessions map[*tls.Config]tls.ClientSessionCache
@@ -35,23 +36,31 @@ func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, erro
 	if err != nil {
 		return nil, err
 	}
-	top, http2 := bottom, r.protocol == webhook.HTTP2
+	top, multiplexed := bottom, r.protocol == webhook.HTTP2
 	if r.secure {
+		if err := checkTLS(r.tls); err != nil {
+			_ = bottom.Close()
+			return nil, invalidError{fmt.Errorf("TLSFor: %w", err)}
+		}
 		secured, err := d.handshake(ctx, x, bottom, r)
 		if err != nil {
 			_ = bottom.Close()
 			return nil, err
 		}
-		top, http2 = secured, secured.ConnectionState().NegotiatedProtocol == alpnHTTP2
-		if r.protocol == webhook.HTTP2 && !http2 {
+		top, multiplexed = secured, secured.ConnectionState().NegotiatedProtocol == alpnHTTP2
+		if r.protocol == webhook.HTTP2 && !multiplexed {
 			_ = bottom.Close()
 			return nil, errNotHTTP2
 		}
 	}
-	c, err := d.codecs.open(ctx, top, bottom, r, http2)
-	if err != nil {
+	c := &conn{route: *r, remote: remoteOf(bottom)}
+	if !multiplexed {
+		c.one = newHTTP1(top, bottom, d.opts)
+		return c, nil
+	}
+	if c.two, err = d.two.open(ctx, top, bottom, r.addr, func() { d.gone(c) }); err != nil {
 		_ = bottom.Close()
-		return nil, fmt.Errorf("begin HTTP: %w", err)
+		return nil, fmt.Errorf("begin HTTP/2: %w", err)
 	}
 	return c, nil
 }
@@ -91,7 +100,7 @@ func (d *dialling) connect(ctx context.Context, x *exchange, r *route) (net.Conn
 		},
 	}
 	start := time.Now()
-	c, err := d.dialer.DialContext(httptrace.WithClientTrace(ctx, trace), "tcp", r.addr)
+	c, err := d.opts.Dialer.DialContext(httptrace.WithClientTrace(ctx, trace), "tcp", r.addr)
 	mu.Lock()
 	defer mu.Unlock()
 	ended = true

@@ -1,9 +1,9 @@
 package httpadapter
 
 import (
+	"cmp"
 	"context"
 	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
 	"time"
 
@@ -13,18 +13,19 @@ import (
 // exchange is one request and its answer.
 type exchange struct {
 	adapter        *Adapter
+	start          time.Time
+	deadline       time.Time
 	timeoutAfter   time.Duration
 	connectTimeout time.Duration
 
 	step      atomic.Uint32
+	sentAt    atomic.Int64 // nanoseconds since start
+	firstByte atomic.Int64
 	timings   webhook.Timings
 	reused    bool
 	exhausted bool
 	dnsHit    bool
-	made      bool         // the request was in order, and was tried
-	written   atomic.Int64 // when the request was sent, in nanoseconds since the start
-	firstByte atomic.Int64
-	start     time.Time
+	made      bool // the request was in order, and was tried
 }
 
 // The steps of an exchange, as indexes of phases.
@@ -48,147 +49,153 @@ func (x *exchange) enter(step uint32) { x.step.Store(step) }
 
 func (x *exchange) phase() webhook.Phase { return phases[x.step.Load()] }
 
+// sent notes that the request is written.
+func (x *exchange) sent() {
+	x.sentAt.Store(int64(time.Since(x.start)))
+	x.step.CompareAndSwap(stepRequest, stepResponse)
+}
+
+// answered notes the first byte of the answer.
+func (x *exchange) answered() { x.firstByte.Store(int64(time.Since(x.start))) }
+
 // job is what an exchange is asked to do.
 type job struct {
-	method   string
-	target   target
-	header   func(at time.Time) (http.Header, error)
-	body     []byte
+	message  message // without its fields
 	timeout  time.Duration
 	protocol webhook.Protocol
-	endpoint *webhook.Endpoint // for its TLS; may be nil
-	success  func(status int) bool
+	// delivery and endpoint make the fields; nil for a test of connectivity.
+	delivery *webhook.Delivery
+	endpoint *webhook.Endpoint
+	succeeds func(status int) bool
 }
 
 // run does a job and completes the result.
 func (a *Adapter) run(ctx context.Context, j *job, result *webhook.Result) {
 	x := &exchange{adapter: a, timeoutAfter: j.timeout, connectTimeout: a.opts.connectTimeout(j.timeout)}
-	if !a.enter() {
-		result.StartedAt = time.Now()
-		result.CompletedAt = result.StartedAt
-		result.Fault = x.fault(ctx, errClosed)
-		return
+	err := errClosed
+	if a.enter() {
+		defer a.leave()
+		err = a.acquire(ctx, x)
 	}
-	defer a.leave()
-	err := a.acquire(ctx, x)
 	x.start = time.Now()
-	result.StartedAt = x.start
+	x.deadline = x.start.Add(j.timeout)
 	if err == nil {
 		err = x.send(ctx, j, result)
 		a.release()
 	}
-	result.CompletedAt = time.Now()
+	result.StartedAt, result.CompletedAt = x.start, time.Now()
 	result.ConnectionReused = x.reused
 	x.timings.Total = result.CompletedAt.Sub(x.start)
-	if first, written := x.firstByte.Load(), x.written.Load(); first > 0 {
-		x.timings.FirstByte = time.Duration(max(0, first-written))
+	if first := x.firstByte.Load(); first > 0 {
+		x.timings.FirstByte = time.Duration(max(0, first-x.sentAt.Load()))
 	}
 	result.Timings = x.timings
+	if x.sentAt.Load() > 0 {
+		result.BytesSent = int64(len(j.message.body))
+	}
 	if err != nil {
 		result.Fault = x.fault(ctx, err)
 	}
-	result.Success = result.Fault == nil && j.success(result.StatusCode)
+	result.Success = err == nil && j.succeeds(result.StatusCode)
 	a.stats.count(x, result)
 }
 
 // send makes the request and reads the answer.
-func (x *exchange) send(parent context.Context, j *job, result *webhook.Result) error {
-	a := x.adapter
-	header, err := j.header(x.start)
-	if err != nil {
+func (x *exchange) send(ctx context.Context, j *job, result *webhook.Result) error {
+	var room [fieldsRoom]field
+	m := j.message
+	var err error
+	if m.fields, err = x.fields(room[:0], j); err != nil {
 		return invalidError{err}
 	}
 	x.made = true
-	ctx, cancel := context.WithTimeout(parent, j.timeout)
-	defer cancel()
 	r := x.route(j)
-	req := x.request(ctx, j, header)
 	for {
 		x.reused = false
 		x.enter(stepWait)
-		c, err := a.pool.get(ctx, x, r)
+		c, err := x.adapter.pool.get(ctx, x, &r)
 		if err != nil {
 			return err
 		}
 		result.RemoteAddr = c.remote
-		before := c.wire.written.Load()
-		x.enter(stepRequest)
-		resp, err := c.client.RoundTrip(req)
-		if err == nil {
-			return x.receive(c, resp, result)
+		heard, err := x.over(ctx, c, &m, result)
+		if err == nil || heard || !x.reused || ctx.Err() != nil || x.adapter.pool.isClosed() {
+			return err
 		}
-		a.pool.put(c, c.multiplexed) // a stream's failure is not the connection's
-		// The connection was closed by its peer while it was idle. If nothing of the
-		// request has left, or it changes nothing, another connection will do.
-		unheard := !c.multiplexed && c.wire.written.Load() == before || j.method == http.MethodHead
-		if x.reused && unheard && ctx.Err() == nil && !a.pool.isClosed() {
-			req = x.request(ctx, j, header)
-			continue
-		}
-		return err
+		// The connection was closed by its peer while it was idle; another will do.
 	}
 }
 
-func (x *exchange) route(j *job) *route {
-	r := &route{addr: j.target.addr, host: j.target.host, secure: j.target.secure, protocol: j.protocol}
-	if r.protocol == "" {
-		r.protocol = x.adapter.opts.Protocol
+func (x *exchange) fields(room []field, j *job) ([]field, error) {
+	headers := &x.adapter.headers
+	if j.delivery == nil {
+		return headers.appendGeneral(room, nil, j.message.target.basic), nil
 	}
+	return headers.append(room, j.delivery, j.endpoint, j.message.target.basic, x.start)
+}
+
+func (x *exchange) route(j *job) route {
+	opts, t := &x.adapter.opts, j.message.target
+	r := route{addr: t.addr, host: t.host, secure: t.secure, protocol: cmp.Or(j.protocol, opts.Protocol)}
 	if !r.secure {
-		if r.protocol == "" {
-			r.protocol = webhook.HTTP1
-		}
+		r.protocol = cmp.Or(r.protocol, webhook.HTTP1)
 		return r
 	}
-	r.tls = x.adapter.opts.TLS
-	if x.adapter.opts.TLSFor != nil && j.endpoint != nil {
-		if own := x.adapter.opts.TLSFor(j.endpoint); own != nil {
-			r.tls = own
-		}
+	if opts.TLSFor != nil && j.endpoint != nil {
+		r.tls = opts.TLSFor(j.endpoint)
+	}
+	if r.tls == nil {
+		r.tls = opts.TLS
 	}
 	return r
 }
 
-// blank is copied by WithContext, which saves one of the two copies of NewRequest.
-var blank http.Request
-
-func (x *exchange) request(ctx context.Context, j *job, header http.Header) *http.Request {
-	req := blank.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(httptrace.WroteRequestInfo) {
-			x.written.Store(int64(time.Since(x.start)))
-			x.step.CompareAndSwap(stepRequest, stepResponse)
-		},
-		GotFirstResponseByte: func() { x.firstByte.Store(int64(time.Since(x.start))) },
-	}))
-	req.Method, req.URL, req.Header = j.method, j.target.url, header
-	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
-	req.Host = j.target.url.Host
-	req.Close = x.adapter.opts.KeepAlive < 0
-	if j.body != nil {
-		req.Body, req.ContentLength = bodyReader(j.body), int64(len(j.body))
-		if len(j.body) == 0 {
-			req.Body = http.NoBody
-		}
+// over makes the request over a connection, reads the answer, and gives the connection
+// back. Where heard is false the request can't have done anything.
+func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhook.Result) (heard bool, err error) {
+	if c.two != nil {
+		return true, x.over2(ctx, c, m, result)
 	}
-	return req
+	resp, sent, err := c.one.roundTrip(ctx, x, m)
+	usable := false
+	if err == nil {
+		var ended bool
+		ended, err = x.receive(resp, c.one.in.cause, result)
+		usable = ended && !resp.Close && err == nil
+	}
+	usable = c.one.done() && usable
+	x.adapter.pool.put(c, usable)
+	return sent && m.method != http.MethodHead || resp != nil, err
 }
 
-func (x *exchange) receive(c *conn, resp *http.Response, result *webhook.Result) error {
+func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webhook.Result) error {
+	ctx, cancel := context.WithDeadline(ctx, x.deadline)
+	defer cancel()
+	defer x.adapter.pool.put(c, true) // a stream's failure is not the connection's
+	resp, err := c.two.roundTrip(ctx, x, m)
+	if err != nil {
+		return err
+	}
+	_, err = x.receive(resp, func(err error) error { return err }, result)
+	_ = resp.Body.Close()
+	return err
+}
+
+// receive reads the answer, and says whether it got to the end.
+func (x *exchange) receive(resp *http.Response, cause func(error) error, result *webhook.Result) (ended bool, err error) {
+	opts := &x.adapter.opts
 	x.enter(stepBody)
 	result.StatusCode, result.Header, result.Protocol = resp.StatusCode, resp.Header, resp.Proto
-	result.BytesSent = max(0, resp.Request.ContentLength)
-	if resp.StatusCode == http.StatusSwitchingProtocols { // there is no answer behind it, and no deadline over it
-		_ = resp.Body.Close()
-		x.adapter.pool.put(c, false)
-		return nil
+	if resp.StatusCode == http.StatusSwitchingProtocols { // what follows is not HTTP
+		return false, nil
 	}
-	result.RetryAfter = RetryAfter(resp.Header, time.Now())
-	body, err := readBody(resp, x.adapter.opts.MaxBodyBytes, x.adapter.opts.MaxResponseBytes)
-	_ = resp.Body.Close()
-	x.adapter.pool.put(c, err == nil && body.ended && !resp.Close || c.multiplexed)
+	if resp.Header.Get("Retry-After") != "" {
+		result.RetryAfter = RetryAfter(resp.Header, time.Now())
+	}
+	body, err := readBody(resp, opts.MaxBodyBytes, opts.MaxResponseBytes, cause)
 	result.Body, result.BodyTruncated = body.kept, body.truncated
 	result.CompressionUsed, result.BytesReceived = body.compressed, body.wire
-	return err
+	return body.ended, err
 }
 
 // invalidError is a request that can't be made.

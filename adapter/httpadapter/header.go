@@ -117,106 +117,128 @@ type HeaderBuilder struct {
 	InfoHeaders   bool
 	NoCompression bool
 
-	keys keyring
+	keys recent[webhook.Secret, signature.Key]
 }
 
 // Build makes the header of a request that is sent at the instant at. The signature
 // covers the delivery's Event (its ID where there is none), the instant and the Payload.
-// An endpoint without a Secret gets no signature. The error says which field of the
+// An endpoint without a Secret gets no signature. A user and password in the endpoint's
+// URL become an Authorization, unless its Headers have one. The error says what of the
 // endpoint or delivery is at fault.
 func (b *HeaderBuilder) Build(delivery *webhook.Delivery, endpoint *webhook.Endpoint, at time.Time) (http.Header, error) {
 	if delivery == nil || endpoint == nil {
 		return nil, errors.New("there is no delivery or no endpoint")
 	}
-	header := make(http.Header, 8+len(endpoint.Headers))
-	err := b.write(header, delivery, endpoint, at)
-	return header, err
+	t, err := parseTarget(endpoint.URL)
+	if err != nil {
+		return nil, err
+	}
+	var room [fieldsRoom]field
+	fields, err := b.append(room[:0], delivery, endpoint, t.basic, at)
+	if err != nil {
+		return nil, err
+	}
+	return headerOf(fields), nil
 }
 
-// The values that are always the same are shared by all requests: nobody writes to them.
-var (
-	anything    = []string{"*/*"}
-	jsonContent = []string{"application/json"}
-	gzipOnly    = []string{"gzip"}
-	identity    = []string{"identity"}
-)
+// field is a header field as it goes out.
+type field struct{ name, value string }
 
-func (b *HeaderBuilder) write(header http.Header, delivery *webhook.Delivery, endpoint *webhook.Endpoint, at time.Time) error {
+// fieldsRoom is enough for the builder's own fields and a few of the endpoint's.
+const fieldsRoom = 20
+
+func headerOf(fields []field) http.Header {
+	header := make(http.Header, len(fields))
+	for _, f := range fields {
+		header[f.name] = append(header[f.name], f.value)
+	}
+	return header
+}
+
+func (b *HeaderBuilder) append(
+	fields []field, delivery *webhook.Delivery, endpoint *webhook.Endpoint, basic string, at time.Time,
+) ([]field, error) {
 	id := cmp.Or(string(delivery.Event), string(delivery.ID))
 	if id == "" {
-		return errors.New("the delivery has neither an Event nor an ID to be known by")
+		return nil, errors.New("the delivery has neither an Event nor an ID to be known by")
 	}
 	if err := checkValue(id); err != nil {
-		return fmt.Errorf("the event's id: %w", err)
+		return nil, fmt.Errorf("the event's id: %w", err)
 	}
-	signatures, err := b.keys.sign(endpoint, id, at, delivery.Payload)
+	signatures, err := b.sign(endpoint, id, at, delivery.Payload)
 	if err != nil {
-		return fmt.Errorf("the secret: %w", err)
+		return nil, fmt.Errorf("the secret: %w", err)
 	}
-	values := make([]string, 3) // one allocation for three values
-	values[0], values[1], values[2] = id, strconv.FormatInt(at.Unix(), 10), signatures
-
-	header["Accept"] = anything
-	header["Accept-Encoding"] = gzipOnly
-	if b.NoCompression {
-		header["Accept-Encoding"] = identity
-	}
-	header["Content-Type"] = jsonContent
-	header["User-Agent"] = []string{cmp.Or(b.UserAgent, defaultUserAgent())}
-	header["Webhook-Id"] = values[0:1:1]
-	header["Webhook-Timestamp"] = values[1:2:2]
+	timestamp := strconv.FormatInt(at.Unix(), 10)
+	fields = b.appendGeneral(fields, endpoint.Headers, basic)
+	fields = append(fields,
+		field{"Content-Type", "application/json"}, field{"Webhook-Id", id}, field{"Webhook-Timestamp", timestamp})
 	if signatures != "" {
-		header["Webhook-Signature"] = values[2:3:3]
+		fields = append(fields, field{"Webhook-Signature", signatures})
 	}
 	if b.SvixHeaders {
-		header["Svix-Id"] = values[0:1:1]
-		header["Svix-Timestamp"] = values[1:2:2]
+		fields = append(fields, field{"Svix-Id", id}, field{"Svix-Timestamp", timestamp})
 		if signatures != "" {
-			header["Svix-Signature"] = values[2:3:3]
+			fields = append(fields, field{"Svix-Signature", signatures})
 		}
 	}
 	if b.InfoHeaders {
-		if err := b.describe(header, delivery); err != nil {
-			return err
+		if fields, err = appendInfo(fields, delivery); err != nil {
+			return nil, err
 		}
 	}
-	return b.addCustom(header, endpoint.Headers)
+	return appendCustom(fields, endpoint.Headers)
 }
 
-func (b *HeaderBuilder) describe(header http.Header, delivery *webhook.Delivery) error {
+// appendGeneral writes what every request has. Custom headers may replace some of it.
+func (b *HeaderBuilder) appendGeneral(fields []field, custom map[string]string, basic string) []field {
+	fields = append(fields, field{"User-Agent", cmp.Or(b.UserAgent, defaultUserAgent())})
+	if !hasHeader(custom, "Accept") {
+		fields = append(fields, field{"Accept", "*/*"})
+	}
+	if !hasHeader(custom, "Accept-Encoding") {
+		encoding := "gzip"
+		if b.NoCompression {
+			encoding = "identity"
+		}
+		fields = append(fields, field{"Accept-Encoding", encoding})
+	}
+	if basic != "" && !hasHeader(custom, "Authorization") {
+		fields = append(fields, field{"Authorization", basic})
+	}
+	return fields
+}
+
+func appendInfo(fields []field, delivery *webhook.Delivery) ([]field, error) {
 	if err := checkValue(delivery.EventType); err != nil {
-		return fmt.Errorf("the event's type: %w", err)
+		return nil, fmt.Errorf("the event's type: %w", err)
 	}
 	if err := checkValue(string(delivery.ID)); err != nil {
-		return fmt.Errorf("the delivery's id: %w", err)
+		return nil, fmt.Errorf("the delivery's id: %w", err)
 	}
 	if delivery.EventType != "" {
-		header["Webhook-Event-Type"] = []string{delivery.EventType}
+		fields = append(fields, field{"Webhook-Event-Type", delivery.EventType})
 	}
 	if delivery.ID != "" {
-		header["Webhook-Delivery-Id"] = []string{string(delivery.ID)}
+		fields = append(fields, field{"Webhook-Delivery-Id", string(delivery.ID)})
 	}
-	header["Webhook-Attempt"] = []string{strconv.Itoa(attemptNumber(delivery))}
-	return nil
+	return append(fields, field{"Webhook-Attempt", strconv.Itoa(attemptNumber(delivery))}), nil
 }
 
-// addCustom keeps the spelling of the names, as far as HTTP/1.1 shows it.
-func (b *HeaderBuilder) addCustom(header http.Header, custom map[string]string) error {
+// appendCustom keeps the spelling of the names, as far as HTTP/1.1 shows it.
+func appendCustom(fields []field, custom map[string]string) ([]field, error) {
 	for name, value := range custom {
 		if err := CheckHeader(name, value); err != nil {
-			return fmt.Errorf("headers.%s: %w", name, err)
+			return nil, fmt.Errorf("headers.%s: %w", strconv.QuoteToASCII(name), err)
 		}
-		if strings.EqualFold(name, "Accept") || strings.EqualFold(name, "Accept-Encoding") {
-			delete(header, http.CanonicalHeaderKey(name))
-		}
-		header[name] = []string{value}
+		fields = append(fields, field{name, value})
 	}
-	return nil
+	return fields, nil
 }
 
 func hasHeader(headers map[string]string, name string) bool {
 	for have := range headers {
-		if strings.EqualFold(have, name) {
+		if len(have) == len(name) && strings.EqualFold(have, name) {
 			return true
 		}
 	}
@@ -226,60 +248,26 @@ func hasHeader(headers map[string]string, name string) bool {
 // attemptNumber counts from 1.
 func attemptNumber(delivery *webhook.Delivery) int { return max(1, delivery.Attempt) }
 
-// keyring keeps the keys of recent secrets ready, as they are costly to make. The zero
-// value is empty.
-type keyring struct {
-	mu   sync.RWMutex
-	keys map[webhook.Secret]signature.Key
-}
-
-// maxKeys bounds a keyring. A full one is emptied: it fills again in a moment.
-const maxKeys = 16_384
-
-func (k *keyring) sign(endpoint *webhook.Endpoint, id string, at time.Time, body []byte) (string, error) {
+// sign returns the signatures of an endpoint's keys; "" where it has none.
+func (b *HeaderBuilder) sign(endpoint *webhook.Endpoint, id string, at time.Time, body []byte) (string, error) {
 	if endpoint.Secret == "" {
 		return "", nil
 	}
-	if len(endpoint.RetiringSecrets) == 0 {
-		key, err := k.key(endpoint.Secret)
-		if err != nil {
-			return "", err
+	var room [4]signature.Key
+	key, err := b.keys.get(endpoint.Secret, signature.Parse)
+	keys := append(room[:0], key)
+	if len(endpoint.RetiringSecrets) > 0 {
+		for _, secret := range endpoint.SigningSecrets(at)[1:] {
+			if key, err = b.keys.get(secret, signature.Parse); err != nil {
+				break
+			}
+			keys = append(keys, key)
 		}
-		return signature.Sign([]signature.Key{key}, id, at, body), nil
 	}
-	secrets := endpoint.SigningSecrets(at)
-	keys := make([]signature.Key, len(secrets))
-	for i, secret := range secrets {
-		key, err := k.key(secret)
-		if err != nil {
-			return "", err
-		}
-		keys[i] = key
+	if err != nil {
+		return "", err
 	}
 	return signature.Sign(keys, id, at, body), nil
-}
-
-func (k *keyring) key(secret webhook.Secret) (signature.Key, error) {
-	k.mu.RLock()
-	key, known := k.keys[secret]
-	k.mu.RUnlock()
-	if known {
-		return key, nil
-	}
-	key, err := signature.Parse(secret)
-	if err != nil {
-		return key, err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.keys) >= maxKeys {
-		clear(k.keys)
-	}
-	if k.keys == nil {
-		k.keys = make(map[webhook.Secret]signature.Key)
-	}
-	k.keys[secret] = key
-	return key, nil
 }
 
 // defaultUserAgent tells the version of this module that the program was built with.

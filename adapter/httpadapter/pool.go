@@ -76,8 +76,8 @@ func newPool(size, perHost int, keepAlive time.Duration) *pool {
 	}
 }
 
-// get returns a connection for one request, which put must take back. The connection
-// may turn out to be dead.
+// get returns a connection for one request, which put must take back. It may turn out to
+// be dead.
 func (p *pool) get(ctx context.Context, x *exchange, r *route) (*conn, error) {
 	for {
 		p.mu.Lock()
@@ -99,29 +99,42 @@ func (p *pool) get(ctx context.Context, x *exchange, r *route) (*conn, error) {
 			p.refused(c)
 			continue
 		}
-		victim, ok := p.slot(h)
-		if ok {
-			p.open++
-			h.open++
-			p.mu.Unlock()
-			victim.close()
-			return p.connect(ctx, x, r)
+		c, err := p.make(ctx, x, h, r)
+		if c != nil || err != nil {
+			return c, err
 		}
-		w := p.wait(h, r)
-		p.mu.Unlock()
-		x.exhausted = true
-		c, err := p.await(ctx, h, w)
-		switch {
-		case err != nil:
-			return nil, err
-		case c == nil:
-			return p.connect(ctx, x, r)
-		case c.reserve():
-			x.reused = true
-			return c, nil
-		}
-		p.refused(c)
 	}
+}
+
+// make waits for leave to open a connection, and opens it. It may get one that became
+// free meanwhile, or (nil, nil) if that one did not take the request. It gives up the lock.
+func (p *pool) make(parent context.Context, x *exchange, h *host, r *route) (*conn, error) {
+	ctx, cancel := context.WithDeadline(parent, x.deadline)
+	defer cancel()
+	victim, ok := p.slot(h)
+	if ok {
+		p.occupy(h)
+		p.mu.Unlock()
+		if victim != nil {
+			victim.close()
+		}
+		return p.connect(ctx, x, r)
+	}
+	w := p.wait(h, r)
+	p.mu.Unlock()
+	x.exhausted = true
+	c, err := p.await(ctx, h, w)
+	switch {
+	case err != nil:
+		return nil, err
+	case c == nil:
+		return p.connect(ctx, x, r)
+	case c.reserve():
+		x.reused = true
+		return c, nil
+	}
+	p.refused(c)
+	return nil, nil
 }
 
 // refused takes back a connection that did not take the request: it is dead, ends, or
@@ -147,7 +160,7 @@ func (p *pool) take(h *host, r *route) *conn {
 		}
 		p.unidle(h, i)
 		c.inUse = 1
-		if c.multiplexed {
+		if c.multiplexed() {
 			h.shared = append(h.shared, c)
 		}
 		return c
@@ -210,6 +223,13 @@ func (p *pool) remove(c *conn) {
 		}
 	}
 	p.leave(h)
+}
+
+// occupy takes a slot of h.
+func (p *pool) occupy(h *host) {
+	p.open++
+	h.open++
+	p.hosts[h.addr] = h // closing the victim may have emptied it
 }
 
 // leave gives up a slot of h.
@@ -304,7 +324,7 @@ func (p *pool) connect(ctx context.Context, x *exchange, r *route) (*conn, error
 	default:
 		c.home, c.inUse = h, 1
 		p.conns[c] = struct{}{}
-		if c.multiplexed && p.keepAlive > 0 {
+		if c.multiplexed() && p.keepAlive > 0 {
 			h.shared = append(h.shared, c)
 			p.share(c, h.waiters.Len())
 		}
@@ -355,7 +375,7 @@ func (p *pool) rest(c *conn) {
 		}
 		p.dequeue(h, w)
 		c.inUse = 1
-		if c.multiplexed {
+		if c.multiplexed() {
 			h.shared = append(h.shared, c)
 		}
 		w.grant <- c
@@ -397,8 +417,7 @@ func (p *pool) feed() (closing []*conn) {
 			closing = append(closing, victim)
 		}
 		w := h.waiters.Front().Value.(*waiter)
-		p.open++
-		h.open++
+		p.occupy(h)
 		p.dequeue(h, w)
 		w.grant <- nil
 		e = p.hungry.Front()

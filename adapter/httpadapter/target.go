@@ -20,46 +20,83 @@ type target struct {
 	// host is in ASCII and lower case; addr is it and the port.
 	host, addr string
 	secure     bool
+	// hostField and requestURI are what an HTTP/1.1 request says.
+	hostField, requestURI string
 	// basic is the Authorization that the URL's user and password ask for; "" is none.
 	basic string
 }
 
 // parseTarget reads an absolute http or https URL. Errors do not repeat a password.
-func parseTarget(text string) (target, error) {
+func parseTarget(text string) (*target, error) {
 	parsed, err := url.Parse(text)
 	if err != nil {
 		var fault *url.Error // repeats the whole text
 		if errors.As(err, &fault) {
 			err = fault.Err
 		}
-		return target{}, fmt.Errorf("the URL can't be read: %w", err)
+		return nil, fmt.Errorf("the URL can't be read: %w", err)
 	}
-	t := target{url: parsed, secure: parsed.Scheme == "https"}
+	t := &target{url: parsed, secure: parsed.Scheme == "https", shown: text, requestURI: requestURI(parsed)}
 	port := parsed.Port()
 	switch {
 	case parsed.Scheme != "http" && !t.secure:
-		return target{}, fmt.Errorf("the URL's scheme is %q; it must be http or https", parsed.Scheme)
+		return nil, fmt.Errorf("the URL's scheme is %q; it must be http or https", parsed.Scheme)
 	case parsed.Opaque != "" || parsed.Hostname() == "":
-		return target{}, errors.New("the URL has no host")
+		return nil, errors.New("the URL has no host")
 	case port == "" && t.secure:
 		port = "443"
 	case port == "":
 		port = "80"
 	}
 	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
-		return target{}, fmt.Errorf("the URL's port %q is not in 1 to 65535", port)
+		return nil, fmt.Errorf("the URL's port %q is not in 1 to 65535", port)
 	}
 	if t.host, err = asciiHost(parsed.Hostname()); err != nil {
-		return target{}, fmt.Errorf("the URL's host can't be looked up: %w", err)
+		return nil, fmt.Errorf("the URL's host can't be looked up: %w", err)
 	}
 	t.addr = net.JoinHostPort(t.host, port)
-	t.shown = text
+	t.hostField = hostField(t.host, parsed.Port())
 	if user := parsed.User; user != nil {
 		password, _ := user.Password()
 		t.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
 		t.shown = parsed.Redacted()
 	}
 	return t, nil
+}
+
+// hostField is the host as receivers are told it, with the port if the URL names one.
+func hostField(host, port string) string {
+	if address, _, zoned := strings.Cut(host, "%"); zoned { // a zone means something here, not there
+		host = address
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return host
+}
+
+// requestURI is the path and query, with nothing in it that ends a request line early.
+func requestURI(u *url.URL) string {
+	uri := u.RequestURI()
+	clean := true
+	for i := range len(uri) {
+		clean = clean && uri[i] > ' ' && uri[i] < 0x7f
+	}
+	if clean {
+		return uri
+	}
+	var out strings.Builder
+	for i := range len(uri) {
+		if char := uri[i]; char > ' ' && char < 0x7f {
+			out.WriteByte(char)
+		} else {
+			fmt.Fprintf(&out, "%%%02X", char)
+		}
+	}
+	return out.String()
 }
 
 func asciiHost(host string) (string, error) {

@@ -1,0 +1,221 @@
+package httpadapter_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/neohook/neohook/adapter/httpadapter"
+	"github.com/neohook/neohook/signature"
+	"github.com/neohook/neohook/webhook"
+)
+
+// receiverEnv makes the test binary the receiver of the benchmarks, a process of its
+// own so that its processor time is not counted as the sender's.
+const receiverEnv = "HTTPADAPTER_RECEIVER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(receiverEnv) != "" {
+		receive()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func receive() {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	_, _ = os.Stdout.WriteString(listener.Addr().String() + "\n")
+	go func() { // the parent's end is ours
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	answer := []byte(`{"received":true}`)
+	panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	})))
+}
+
+// startReceiver returns the URL of a receiver in another process.
+func startReceiver(b *testing.B) string {
+	b.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), receiverEnv+"=1")
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := command.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = stdin.Close()
+		_ = command.Wait()
+	})
+	address, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return "http://" + strings.TrimSpace(address) + "/hook"
+}
+
+const (
+	benchConcurrency = 64
+	benchTimeout     = 30 * time.Second
+)
+
+var benchPayload = []byte(`{"type":"invoice.paid","data":"` + strings.Repeat("x", 1000) + `"}`)
+
+// sender makes one delivery.
+type sender func() error
+
+// bareClient is what one would write by hand, tuned: a kept pool that is large enough,
+// signing with a key that is ready, the same deadline, the answer read.
+func bareClient(b *testing.B, url string) sender {
+	transport := &http.Transport{
+		MaxIdleConns: 2 * benchConcurrency, MaxIdleConnsPerHost: 2 * benchConcurrency,
+		IdleConnTimeout: 30 * time.Second, DisableCompression: true,
+	}
+	b.Cleanup(transport.CloseIdleConnections)
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	key, err := signature.Parse(secret)
+	if err != nil {
+		b.Fatal(err)
+	}
+	keys := []signature.Key{key}
+	id := string(webhook.NewEventID())
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), benchTimeout)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(benchPayload))
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		req.Header.Set("Accept", "*/*")
+		req.Header.Set("Accept-Encoding", "gzip")
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("User-Agent", "Neohook/bench")
+		req.Header.Set("Webhook-Id", id)
+		req.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+		req.Header.Set("Webhook-Signature", signature.Sign(keys, id, now, benchPayload))
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		_, err = io.ReadAll(io.LimitReader(resp.Body, 10<<10))
+		_ = resp.Body.Close()
+		return err
+	}
+}
+
+func adapterSender(b *testing.B, url string, opts httpadapter.Options) sender {
+	opts.Dialer = &net.Dialer{}
+	a := open(b, opts)
+	ep := endpointAt(url)
+	ep.Timeout = benchTimeout
+	d := delivery(string(benchPayload))
+	return func() error {
+		if result := a.Deliver(context.Background(), d, ep); !result.Success {
+			return result.Fault
+		}
+		return nil
+	}
+}
+
+// unbounded are the options of a caller that limits its concurrency itself.
+func unbounded() httpadapter.Options {
+	return httpadapter.Options{MaxConcurrent: -1, PoolSize: -1, PoolSizePerHost: -1}
+}
+
+// load makes n deliveries with the benchmark's concurrency and returns the time and the
+// processor time they took.
+func load(b *testing.B, n int, send sender) (wall, cpu time.Duration) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	cpu, began := -cpuTime(b), time.Now()
+	for range benchConcurrency {
+		wg.Go(func() {
+			for next.Add(1) <= int64(n) {
+				if err := send(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(began), cpu + cpuTime(b)
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// BenchmarkDeliver tells what a delivery costs at 64 at a time, allocations included.
+func BenchmarkDeliver(b *testing.B) {
+	url := startReceiver(b)
+	for name, send := range map[string]sender{
+		"bare":    bareClient(b, url),
+		"adapter": adapterSender(b, url, unbounded()),
+		"limited": adapterSender(b, url, httpadapter.Options{MaxConcurrent: benchConcurrency, PoolSizePerHost: benchConcurrency}),
+	} {
+		b.Run(name, func(b *testing.B) {
+			load(b, 2*benchConcurrency, send) // connections
+			b.ReportAllocs()
+			b.ResetTimer()
+			_, cpu := load(b, b.N, send)
+			b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// BenchmarkBesideBareClient sets the adapter beside a bare http.Client, in turns within
+// one run so that both meet the same machine: cpu-ratio is the adapter's processor time
+// for a delivery over the client's, rate-ratio the same of deliveries per second.
+func BenchmarkBesideBareClient(b *testing.B) {
+	url := startReceiver(b)
+	bare, adapter := bareClient(b, url), adapterSender(b, url, unbounded())
+	load(b, 4*benchConcurrency, bare)
+	load(b, 4*benchConcurrency, adapter)
+	const rounds = 20
+	var bareWall, bareCPU, adapterWall, adapterCPU time.Duration
+	each := max(1, b.N/(2*rounds))
+	b.ResetTimer()
+	for range rounds {
+		wall, cpu := load(b, each, bare)
+		bareWall, bareCPU = bareWall+wall, bareCPU+cpu
+		wall, cpu = load(b, each, adapter)
+		adapterWall, adapterCPU = adapterWall+wall, adapterCPU+cpu
+	}
+	requests := float64(each * rounds)
+	b.ReportMetric(float64(adapterCPU)/float64(bareCPU), "cpu-ratio")
+	b.ReportMetric(float64(bareWall)/float64(adapterWall), "rate-ratio")
+	b.ReportMetric(float64(bareCPU.Nanoseconds())/requests, "bare-cpu-ns/op")
+	b.ReportMetric(float64(adapterCPU.Nanoseconds())/requests, "adapter-cpu-ns/op")
+	b.ReportMetric(requests/adapterWall.Seconds(), "adapter/s")
+}
