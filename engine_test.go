@@ -26,7 +26,7 @@ import (
 // loopback lets an engine reach the test's own receivers.
 var loopback = egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 
-func openStore(t *testing.T, folder string) store.Store {
+func openStore(t testing.TB, folder string) store.Store {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), filepath.Join(folder, "neohook.db"))
 	if err != nil {
