@@ -1,0 +1,97 @@
+package httpapi
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/neohook/neohook"
+)
+
+// basePath begins the path of every operation.
+const basePath = "/api/v1"
+
+// Options say how the API is served.
+type Options struct {
+	// Tokens tells who asks. It is required; a store is one.
+	Tokens Tokens
+	// Logger hears of each request that failed by the server's own fault (Error, and Warn
+	// for overload), and of every request at Debug. Nil is silent.
+	Logger *slog.Logger
+	// Version is told at "/"; "" is "unknown".
+	Version string
+}
+
+// API is the handler. It is safe for concurrent use and starts nothing by itself.
+//
+// It bounds the size of a request, not the time it takes to arrive: its server should
+// have a ReadTimeout and a ReadHeaderTimeout.
+type API struct {
+	engine  *neohook.Engine
+	tokens  tokens
+	log     *slog.Logger
+	version string
+	mux     *http.ServeMux
+}
+
+// New returns the API of an engine.
+func New(engine *neohook.Engine, opts Options) (*API, error) {
+	if engine == nil || opts.Tokens == nil {
+		return nil, errors.New("httpapi: New needs an engine and Options.Tokens")
+	}
+	api := &API{
+		engine: engine, log: opts.Logger, version: opts.Version, mux: http.NewServeMux(),
+		tokens: tokens{source: opts.Tokens},
+	}
+	if api.log == nil {
+		api.log = slog.New(slog.DiscardHandler)
+	}
+	if api.version == "" {
+		api.version = "unknown"
+	}
+	api.route(operations())
+	return api, nil
+}
+
+// route makes a resource of each path in the table. Methods are the resource's matter and
+// not the mux's, which would refuse one in plain text.
+func (api *API) route(table []*operation) {
+	resources := make(map[string]*resource)
+	for _, op := range table {
+		res := resources[op.path]
+		if res == nil {
+			res = &resource{api: api, path: op.path, methods: make(map[string]*operation)}
+			resources[op.path] = res
+			api.mux.Handle(basePath+op.path, res)
+		}
+		res.add(op)
+	}
+	api.mux.Handle("/", &resource{api: api})
+	root := &resource{api: api, path: "/", methods: make(map[string]*operation)}
+	root.add(rootOperation())
+	api.mux.Handle("/{$}", root)
+}
+
+// ServeHTTP answers a request. One slash at the end of the path makes no difference.
+func (api *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if length := len(r.URL.Path); length > 1 && r.URL.Path[length-1] == '/' {
+		r = withPath(r, r.URL.Path[:length-1], strings.TrimSuffix(r.URL.RawPath, "/"))
+	}
+	// The mux would redirect to a path without empty or dotted segments.
+	if r.RequestURI == "*" || r.Method == http.MethodConnect || path.Clean(r.URL.Path) != r.URL.Path {
+		(&resource{api: api}).ServeHTTP(w, r)
+		return
+	}
+	api.mux.ServeHTTP(w, r)
+}
+
+func withPath(r *http.Request, plain, raw string) *http.Request {
+	asked := *r
+	asked.URL = new(url.URL)
+	*asked.URL = *r.URL
+	asked.URL.Path, asked.URL.RawPath = plain, raw
+	return &asked
+}

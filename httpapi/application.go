@@ -1,0 +1,211 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/webhook"
+)
+
+// applicationIn is an application to be made or put in another's place.
+type applicationIn struct {
+	Name         opt[string]            `json:"name" is:"required,min=1"`
+	UID          opt[string]            `json:"uid" is:"uid=app_"`
+	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"` // ThrottleRate of older clients
+	Metadata     opt[map[string]string] `json:"metadata"`
+	rest
+}
+
+// fill writes all that the client rules over.
+func (in *applicationIn) fill(t *webhook.Tenant) {
+	t.UID, t.Name, t.Metadata = in.UID.Value, in.Name.Value, in.Metadata.Value
+	t.RateLimit = int(in.ThrottleRate.or(in.RateLimit.Value))
+}
+
+func (in *applicationIn) check(bad *faults) { in.checkIn(bad, "body") }
+
+func (in *applicationIn) checkIn(bad *faults, where ...string) {
+	var t webhook.Tenant
+	in.fill(&t)
+	bad.domain(t.Validate(), rateNames(in.ThrottleRate, in.RateLimit), where...)
+}
+
+// rateNames tells under which name the client sent a rate.
+func rateNames(throttle, limit opt[int64]) wireNames {
+	if limit.Given && !throttle.Given {
+		return wireNames{"throttleRate": "rateLimit"}
+	}
+	return nil
+}
+
+// applicationPatch is what changes of an application.
+type applicationPatch struct {
+	Name         opt[string]            `json:"name" is:"solid,min=1"`
+	UID          opt[string]            `json:"uid" is:"uid=app_"`
+	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"`
+	Metadata     opt[map[string]string] `json:"metadata"`
+	rest
+}
+
+func (in *applicationPatch) check(bad *faults) {
+	t := webhook.Tenant{Name: "as it is"}
+	_ = in.apply(&t)
+	bad.domain(t.Validate(), rateNames(in.ThrottleRate, in.RateLimit), "body")
+}
+
+func (in *applicationPatch) apply(t *webhook.Tenant) error {
+	in.Name.patch(&t.Name)
+	in.UID.patch(&t.UID)
+	patchRate(&t.RateLimit, in.RateLimit, in.ThrottleRate)
+	in.Metadata.patch(&t.Metadata)
+	return nil
+}
+
+// patchRate changes a rate by its names, of which the last one wins.
+func patchRate(rate *int, names ...opt[int64]) {
+	for _, name := range names {
+		wide := int64(*rate)
+		name.patch(&wide)
+		*rate = int(wide)
+	}
+}
+
+// applicationOut is an application as shown.
+type applicationOut struct {
+	ID           webhook.TenantID  `json:"id"`
+	UID          string            `json:"uid,omitzero"`
+	Name         string            `json:"name"`
+	ThrottleRate *int              `json:"throttleRate"`
+	RateLimit    *int              `json:"rateLimit,omitzero"`
+	CreatedAt    instant           `json:"createdAt"`
+	UpdatedAt    instant           `json:"updatedAt"`
+	Metadata     map[string]string `json:"metadata"`
+}
+
+func showApplication(t *webhook.Tenant) applicationOut {
+	return applicationOut{
+		ID: t.ID, UID: t.UID, Name: t.Name, Metadata: t.Metadata,
+		ThrottleRate: unlessZero(t.RateLimit), RateLimit: unlessZero(t.RateLimit),
+		CreatedAt: instant(t.CreatedAt), UpdatedAt: instant(t.UpdatedAt),
+	}
+}
+
+// unlessZero is null on the wire where the domain has its zero value for "none".
+func unlessZero[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+func applicationIterator(t *webhook.Tenant) string { return string(t.ID) }
+
+type applicationsQuery struct {
+	limited
+	Iterator opt[string] `query:"iterator" is:"iterator=app_"`
+	Order    opt[string] `query:"order" is:"enum=ascending|descending"`
+}
+
+func listApplications(c *call, q *applicationsQuery, _ *none) (out listOut[applicationOut], _ error) {
+	w := walkOf(q.Limit, q.Iterator, q.Order.Value == "descending")
+	got, err := c.org.Tenants(c.ctx(), w.Page)
+	if err != nil {
+		return out, badIterator(err)
+	}
+	return listed(w, got, applicationIterator, showApplication), nil
+}
+
+// badIterator is for an iterator that looks like one and was never given out.
+func badIterator(err error) error {
+	if !errors.Is(err, webhook.ErrMalformedID) {
+		return err
+	}
+	var bad faults
+	bad.add(badIteratorText, "query", "iterator")
+	return bad.err()
+}
+
+type createApplicationQuery struct {
+	GetIfExists opt[bool] `query:"get_if_exists"`
+}
+
+func createApplication(c *call, q *createApplicationQuery, in *applicationIn) (out applicationOut, _ error) {
+	org, err := c.once()
+	if err != nil {
+		return out, err
+	}
+	var made webhook.Tenant
+	in.fill(&made)
+	// It is made first and looked for afterwards, so that two requests at once get the
+	// same application, and a repeated one its first answer.
+	made, err = org.CreateTenant(c.ctx(), made)
+	if q.GetIfExists.Value && errors.Is(err, neohook.ErrConflict) {
+		c.status = http.StatusOK
+		made, err = c.org.Tenant(c.ctx(), webhook.TenantID(in.UID.Value))
+	}
+	if err != nil {
+		return out, err
+	}
+	return showApplication(&made), nil
+}
+
+func getApplication(c *call, _, _ *none) (out applicationOut, _ error) {
+	found, err := c.org.Tenant(c.ctx(), c.tenant())
+	if err != nil {
+		return out, c.missing(err, "")
+	}
+	return showApplication(&found), nil
+}
+
+func putApplication(c *call, _ *none, in *applicationIn) (out applicationOut, _ error) {
+	put, err := upsert(c,
+		func() (webhook.Tenant, error) {
+			return c.org.UpdateTenant(c.ctx(), c.tenant(), func(t *webhook.Tenant) error {
+				in.fill(t)
+				return nil
+			})
+		},
+		func() (webhook.Tenant, error) {
+			var made webhook.Tenant
+			in.fill(&made)
+			return c.org.CreateTenant(c.ctx(), made)
+		})
+	if err != nil {
+		return out, err
+	}
+	return showApplication(&put), nil
+}
+
+// upsert replaces what is there or makes it. When another request makes it in between,
+// it is there after all; what then still conflicts is another entity's uid.
+func upsert[T any](c *call, replace, create func() (T, error)) (T, error) {
+	put, err := replace()
+	if !errors.Is(err, neohook.ErrNotFound) && !errors.Is(err, webhook.ErrMalformedID) {
+		return put, err
+	}
+	made, err := create()
+	if !errors.Is(err, neohook.ErrConflict) {
+		c.status = http.StatusCreated
+		return made, err
+	}
+	if put, again := replace(); again == nil {
+		return put, nil
+	}
+	return made, err
+}
+
+func patchApplication(c *call, _ *none, in *applicationPatch) (out applicationOut, _ error) {
+	patched, err := c.org.UpdateTenant(c.ctx(), c.tenant(), in.apply)
+	if err != nil {
+		return out, c.missing(err, "")
+	}
+	return showApplication(&patched), nil
+}
+
+func deleteApplication(c *call, _, _ *none) (out none, _ error) {
+	return out, c.missing(c.org.DeleteTenant(c.ctx(), c.tenant()), "")
+}

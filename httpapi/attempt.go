@@ -1,0 +1,169 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"errors"
+	"time"
+	"unicode/utf8"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/webhook"
+)
+
+// The statuses of an attempt on the wire. An attempt is recorded when it is over.
+const (
+	statusSuccess = 0
+	statusFail    = 2
+)
+
+// attemptOut is an attempt as shown.
+type attemptOut struct {
+	ID         webhook.AttemptID  `json:"id"`
+	MsgID      webhook.EventID    `json:"msgId"`
+	EndpointID webhook.EndpointID `json:"endpointId"`
+	URL        string             `json:"url"`
+	Status     int                `json:"status"`
+	StatusText string             `json:"statusText"`
+	StatusCode int                `json:"responseStatusCode"`
+	Response   string             `json:"response"`
+	DurationMS int64              `json:"responseDurationMs"`
+	Trigger    int                `json:"triggerType"`
+	Timestamp  instant            `json:"timestamp"`
+	Msg        *messageOut        `json:"msg,omitzero"`
+}
+
+func showAttempt(a *webhook.Attempt, content bool) attemptOut {
+	out := attemptOut{
+		ID: a.ID, MsgID: a.Event, EndpointID: a.Endpoint, URL: a.URL, StatusCode: a.StatusCode,
+		Status: statusFail, StatusText: "fail", Response: "{}",
+		DurationMS: a.Duration.Milliseconds(), Trigger: int(a.Trigger), Timestamp: instant(a.StartedAt),
+	}
+	if a.Succeeded {
+		out.Status, out.StatusText = statusSuccess, "success"
+	}
+	if content {
+		out.Response = responseText(a.Response)
+	}
+	return out
+}
+
+// responseText is an answer as text, or in base64 where it is none. The end of an answer
+// that was cut may be part of a character, which makes it no less a text.
+func responseText(body []byte) string {
+	for cut := range min(utf8.UTFMax, len(body)+1) {
+		whole, part := body[:len(body)-cut], body[len(body)-cut:]
+		if utf8.Valid(whole) && !utf8.FullRune(part) {
+			return string(whole)
+		}
+	}
+	return base64.StdEncoding.EncodeToString(body)
+}
+
+func attemptIterator(a *webhook.Attempt) string { return string(a.ID) }
+
+// attemptsQuery is what both lists of attempts take.
+type attemptsQuery struct {
+	limited
+	span
+	content
+	Iterator    opt[string]   `query:"iterator" is:"iterator=atmpt_"`
+	Status      opt[int64]    `query:"status" is:"enum=0|1|2|3"`
+	StatusClass opt[int64]    `query:"status_code_class" is:"enum=0|100|200|300|400|500"`
+	Channel     opt[string]   `query:"channel" is:"slug"`
+	EventTypes  opt[[]string] `query:"event_types" is:"slug"`
+	// Tag matches nothing: messages have no tags yet.
+	Tag opt[string] `query:"tag"`
+}
+
+func (q *attemptsQuery) filter(from, to time.Time) neohook.AttemptFilter {
+	filter := neohook.AttemptFilter{
+		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: from, To: to, WithResponse: q.wanted(),
+		StatusClass: int(q.StatusClass.Value), NoStatus: q.StatusClass.Given && q.StatusClass.Value == 0,
+	}
+	if q.Status.Given {
+		succeeded := q.Status.Value == statusSuccess
+		filter.Succeeded = &succeeded
+	}
+	return filter
+}
+
+// nothing says that no attempt can match: none is pending or being sent once it is
+// recorded, and none has a tag.
+func (q *attemptsQuery) nothing() bool {
+	return q.Tag.Given || q.Status.Given && q.Status.Value != statusSuccess && q.Status.Value != statusFail
+}
+
+func (q *attemptsQuery) walk() (walk, neohook.AttemptFilter) {
+	w, from, to := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.AttemptPrefix, time.Now())
+	return w, q.filter(from, to)
+}
+
+func (q *attemptsQuery) list(w walk, got neohook.List[webhook.Attempt]) listOut[attemptOut] {
+	if q.nothing() {
+		got = neohook.List[webhook.Attempt]{Done: true}
+	}
+	return listed(w, got, attemptIterator, func(a *webhook.Attempt) attemptOut { return showAttempt(a, q.wanted()) })
+}
+
+type attemptsAtEndpointQuery struct {
+	attemptsQuery
+	WithMsg opt[bool] `query:"with_msg"`
+}
+
+func listAttemptsByEndpoint(c *call, q *attemptsAtEndpointQuery, _ *none) (out listOut[attemptOut], _ error) {
+	w, filter := q.walk()
+	got, err := c.org.AttemptsAtEndpoint(c.ctx(), c.tenant(), c.endpoint(), filter, w.Page)
+	if err != nil {
+		return out, c.missing(badIterator(err), "Endpoint")
+	}
+	out = q.list(w, got)
+	if q.WithMsg.Value {
+		err = c.addMessages(out.Data, q.wanted())
+	}
+	return out, err
+}
+
+// addMessages puts beside each attempt the message it was made for, if it is still kept.
+func (c *call) addMessages(attempts []attemptOut, content bool) error {
+	known := make(map[webhook.EventID]*messageOut)
+	for i := range attempts {
+		a := &attempts[i]
+		shown, found := known[a.MsgID]
+		if !found {
+			event, err := c.org.Event(c.ctx(), c.tenant(), a.MsgID)
+			if err != nil && !errors.Is(err, neohook.ErrNotFound) {
+				return err
+			}
+			if err == nil {
+				message := showMessage(&event, content)
+				shown = &message
+			}
+			known[a.MsgID] = shown
+		}
+		a.Msg = shown
+	}
+	return nil
+}
+
+type attemptsOfMessageQuery struct {
+	attemptsQuery
+	Endpoint opt[string] `query:"endpoint_id" is:"slug"`
+}
+
+func listAttemptsByMessage(c *call, q *attemptsOfMessageQuery, _ *none) (out listOut[attemptOut], _ error) {
+	w, filter := q.walk()
+	filter.Endpoint = webhook.EndpointID(q.Endpoint.Value)
+	got, err := c.org.AttemptsOfEvent(c.ctx(), c.tenant(), c.event(), filter, w.Page)
+	if err != nil {
+		return out, c.missing(badIterator(err), "Message or endpoint")
+	}
+	return q.list(w, got), nil
+}
+
+func getAttempt(c *call, _, _ *none) (out attemptOut, _ error) {
+	found, err := c.org.Attempt(c.ctx(), c.tenant(), c.event(), c.attempt())
+	if err != nil {
+		return out, c.missing(err, "Attempt")
+	}
+	return showAttempt(&found, true), nil
+}

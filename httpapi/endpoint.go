@@ -1,0 +1,246 @@
+package httpapi
+
+import (
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// endpointIn is an endpoint to be made or put in another's place. A replaced endpoint
+// keeps its secret and its headers unless new ones are given.
+type endpointIn struct {
+	URL          opt[string]            `json:"url" is:"required"`
+	Description  opt[string]            `json:"description"`
+	UID          opt[string]            `json:"uid" is:"uid=ep_"`
+	Disabled     opt[bool]              `json:"disabled"`
+	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug"`
+	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug"` // EventTypes of older clients
+	Channels     opt[[]string]          `json:"channels" is:"min=1,max=10,slug"`
+	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"` // ThrottleRate of older clients
+	Version      opt[int64]             `json:"version" is:"min=1,max=65535"`
+	Secret       opt[string]            `json:"secret" is:"secret"`
+	Headers      opt[map[string]string] `json:"headers"`
+	Metadata     opt[map[string]string] `json:"metadata"`
+	rest
+}
+
+func (in *endpointIn) check(bad *faults) {
+	oneName(in.EventTypes, in.FilterTypes, bad)
+	var ep webhook.Endpoint
+	in.fill(&ep)
+	bad.domain(ep.Validate(), endpointNames(in.EventTypes, in.FilterTypes, in.ThrottleRate, in.RateLimit), "body")
+}
+
+// oneName refuses event types that are told differently under their two names.
+func oneName(types, filter opt[[]string], bad *faults) {
+	if types.Given && filter.Given && !slices.Equal(types.Value, filter.Value) {
+		bad.add("must be the same as eventTypes, of which it is the older name", "body", "filterTypes")
+	}
+}
+
+// endpointNames tells under which names the client sent what has two.
+func endpointNames(types, filter opt[[]string], throttle, limit opt[int64]) wireNames {
+	names := make(wireNames)
+	maps.Copy(names, rateNames(throttle, limit))
+	if filter.Given && !types.Given {
+		names["eventTypes"] = "filterTypes"
+	}
+	return names
+}
+
+// fill writes all that the client rules over.
+func (in *endpointIn) fill(ep *webhook.Endpoint) {
+	ep.URL, ep.Description, ep.UID = normalURL(in.URL.Value), in.Description.Value, in.UID.Value
+	ep.Disabled, ep.Channels, ep.Metadata = in.Disabled.Value, in.Channels.Value, in.Metadata.Value
+	ep.EventTypes = in.EventTypes.or(in.FilterTypes.Value)
+	ep.RateLimit = int(in.ThrottleRate.or(in.RateLimit.Value))
+	ep.Version = int(in.Version.or(1))
+	if in.Secret.Given {
+		replaceSecret(ep, webhook.Secret(in.Secret.Value))
+	}
+	if in.Headers.Given {
+		ep.Headers = in.Headers.Value
+	}
+}
+
+// replaceSecret makes secret the only one that signs.
+func replaceSecret(ep *webhook.Endpoint, secret webhook.Secret) {
+	ep.Secret, ep.RetiringSecrets = secret, nil
+}
+
+// endpointPatch is what changes of an endpoint.
+type endpointPatch struct {
+	URL          opt[string]            `json:"url" is:"solid"`
+	Description  opt[string]            `json:"description" is:"solid"`
+	UID          opt[string]            `json:"uid" is:"uid=ep_"`
+	Disabled     opt[bool]              `json:"disabled" is:"solid"`
+	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug"`
+	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug"`
+	Channels     opt[[]string]          `json:"channels" is:"min=1,max=10,slug"`
+	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"`
+	Version      opt[int64]             `json:"version" is:"solid,min=1,max=65535"`
+	Secret       opt[string]            `json:"secret" is:"solid,secret"`
+	Metadata     opt[map[string]string] `json:"metadata"`
+	rest
+}
+
+func (in *endpointPatch) check(bad *faults) {
+	oneName(in.EventTypes, in.FilterTypes, bad)
+	ep := webhook.Endpoint{URL: placeholderURL}
+	_ = in.apply(&ep)
+	bad.domain(ep.Validate(), endpointNames(in.EventTypes, in.FilterTypes, in.ThrottleRate, in.RateLimit), "body")
+}
+
+// placeholderURL stands for the address that an endpoint has when only other parts of it
+// are checked.
+const placeholderURL = "https://example.com/"
+
+func (in *endpointPatch) apply(ep *webhook.Endpoint) error {
+	if in.URL.Given {
+		ep.URL = normalURL(in.URL.Value)
+	}
+	in.Description.patch(&ep.Description)
+	in.UID.patch(&ep.UID)
+	in.Disabled.patch(&ep.Disabled)
+	in.FilterTypes.patch(&ep.EventTypes)
+	in.EventTypes.patch(&ep.EventTypes)
+	in.Channels.patch(&ep.Channels)
+	patchRate(&ep.RateLimit, in.RateLimit, in.ThrottleRate)
+	patchRate(&ep.Version, in.Version)
+	if in.Secret.Given {
+		replaceSecret(ep, webhook.Secret(in.Secret.Value))
+	}
+	in.Metadata.patch(&ep.Metadata)
+	return nil
+}
+
+// normalURL is the address with its host in lower case and a path, as clients have come
+// to see it. It has passed the rule for addresses.
+func normalURL(text string) string {
+	parsed, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	parsed.Host = strings.ToLower(parsed.Host)
+	if parsed.Path == "" {
+		parsed.Path = "/"
+	}
+	return parsed.String()
+}
+
+// endpointOut is an endpoint as shown: without secret and headers.
+type endpointOut struct {
+	ID           webhook.EndpointID `json:"id"`
+	UID          *string            `json:"uid"`
+	URL          string             `json:"url"`
+	Description  string             `json:"description"`
+	Disabled     bool               `json:"disabled"`
+	EventTypes   *[]string          `json:"eventTypes"`
+	FilterTypes  *[]string          `json:"filterTypes"`
+	Channels     *[]string          `json:"channels"`
+	ThrottleRate *int               `json:"throttleRate"`
+	RateLimit    *int               `json:"rateLimit"`
+	Version      int                `json:"version"`
+	CreatedAt    instant            `json:"createdAt"`
+	UpdatedAt    instant            `json:"updatedAt"`
+	Metadata     map[string]string  `json:"metadata"`
+}
+
+func showEndpoint(ep *webhook.Endpoint) endpointOut {
+	types := unlessEmpty(ep.EventTypes)
+	return endpointOut{
+		ID: ep.ID, UID: unlessZero(ep.UID), URL: ep.URL, Description: ep.Description, Disabled: ep.Disabled,
+		EventTypes: types, FilterTypes: types, Channels: unlessEmpty(ep.Channels),
+		ThrottleRate: unlessZero(ep.RateLimit), RateLimit: unlessZero(ep.RateLimit), Version: max(ep.Version, 1),
+		CreatedAt: instant(ep.CreatedAt), UpdatedAt: instant(ep.UpdatedAt), Metadata: ep.Metadata,
+	}
+}
+
+// unlessEmpty is null on the wire where the domain has an empty list for "all".
+func unlessEmpty(list []string) *[]string {
+	if len(list) == 0 {
+		return nil
+	}
+	return &list
+}
+
+func endpointIterator(ep *webhook.Endpoint) string { return string(ep.ID) }
+
+type endpointsQuery struct {
+	limited
+	Iterator opt[string] `query:"iterator" is:"iterator=ep_"`
+	Order    opt[string] `query:"order" is:"enum=ascending|descending"`
+}
+
+func listEndpoints(c *call, q *endpointsQuery, _ *none) (out listOut[endpointOut], _ error) {
+	w := walkOf(q.Limit, q.Iterator, q.Order.Value != "ascending")
+	got, err := c.org.Endpoints(c.ctx(), c.tenant(), w.Page)
+	if err != nil {
+		return out, c.missing(badIterator(err), "")
+	}
+	return listed(w, got, endpointIterator, showEndpoint), nil
+}
+
+func createEndpoint(c *call, _ *none, in *endpointIn) (out endpointOut, _ error) {
+	org, err := c.once()
+	if err != nil {
+		return out, err
+	}
+	var made webhook.Endpoint
+	in.fill(&made)
+	made, err = org.CreateEndpoint(c.ctx(), c.tenant(), made)
+	if err != nil {
+		return out, c.missing(err, "")
+	}
+	return showEndpoint(&made), nil
+}
+
+func getEndpoint(c *call, _, _ *none) (out endpointOut, _ error) {
+	found, err := c.findEndpoint()
+	if err != nil {
+		return out, err
+	}
+	return showEndpoint(&found), nil
+}
+
+// findEndpoint returns the endpoint in the path.
+func (c *call) findEndpoint() (webhook.Endpoint, error) {
+	found, err := c.org.Endpoint(c.ctx(), c.tenant(), c.endpoint())
+	return found, c.missing(err, "Endpoint")
+}
+
+func putEndpoint(c *call, _ *none, in *endpointIn) (out endpointOut, _ error) {
+	put, err := upsert(c,
+		func() (webhook.Endpoint, error) {
+			return c.org.UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), func(ep *webhook.Endpoint) error {
+				in.fill(ep)
+				return nil
+			})
+		},
+		func() (webhook.Endpoint, error) {
+			var made webhook.Endpoint
+			in.fill(&made)
+			return c.org.CreateEndpoint(c.ctx(), c.tenant(), made)
+		})
+	if err != nil {
+		return out, c.missing(err, "")
+	}
+	return showEndpoint(&put), nil
+}
+
+func patchEndpoint(c *call, _ *none, in *endpointPatch) (out endpointOut, _ error) {
+	patched, err := c.org.UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), in.apply)
+	if err != nil {
+		return out, c.missing(err, "Endpoint")
+	}
+	return showEndpoint(&patched), nil
+}
+
+func deleteEndpoint(c *call, _, _ *none) (out none, _ error) {
+	return out, c.missing(c.org.DeleteEndpoint(c.ctx(), c.tenant(), c.endpoint()), "Endpoint")
+}

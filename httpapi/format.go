@@ -1,0 +1,56 @@
+package httpapi
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// format is a rule for a text, named in the "is" tag of a field. It says what is wrong
+// with the text, or "".
+type format func(text string) string
+
+// formats are the rules by name; arg is what follows the name and a "=" in the tag.
+var formats = map[string]func(arg string) format{
+	// uid is a name of the caller's own choosing. It must not look like an identifier,
+	// whose prefix is arg.
+	"uid": func(prefix string) format {
+		return func(text string) string {
+			if strings.HasPrefix(text, prefix) {
+				return fmt.Sprintf("must not begin with %q: that is for ids", prefix)
+			}
+			return slug(text)
+		}
+	},
+	"slug": func(string) format { return slug },
+	// iterator is an identifier with the prefix arg, or one behind a "-".
+	"iterator": func(prefix string) format {
+		return func(text string) string {
+			if _, err := webhook.ParseRawID(prefix, strings.TrimPrefix(text, "-")); err != nil {
+				return badIteratorText
+			}
+			return ""
+		}
+	},
+	// secret is a signing secret. The library takes one without a prefix too; here it
+	// would as likely be a mistake.
+	"secret": func(string) format {
+		return func(text string) string {
+			if !strings.HasPrefix(text, webhook.HMACPrefix) && !strings.HasPrefix(text, webhook.Ed25519Prefix) {
+				return "must begin with whsec_ or whsk_"
+			}
+			return ""
+		}
+	},
+}
+
+const badIteratorText = "must be an iterator or prevIterator that this list gave"
+
+// slug is the rule for uids and for the names of event types and channels.
+func slug(text string) string {
+	if !webhook.IsName(text) {
+		return "must be 1 to 256 characters of a-z A-Z 0-9 - _ and dot"
+	}
+	return ""
+}

@@ -1,0 +1,102 @@
+package httpapi
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// sensitive are the headers whose values are not shown, in lower case.
+var sensitive = map[string]bool{
+	"authorization": true, "x-auth-token": true, "x-api-key": true,
+	"www-authenticate": true, "proxy-authenticate": true, "proxy-authorization": true,
+}
+
+// headersOut are an endpoint's headers; of the sensitive ones only the names.
+type headersOut struct {
+	Headers   map[string]string `json:"headers"`
+	Sensitive []string          `json:"sensitive"`
+}
+
+func getHeaders(c *call, _, _ *none) (out headersOut, _ error) {
+	ep, err := c.findEndpoint()
+	if err != nil {
+		return out, err
+	}
+	out.Headers = make(map[string]string)
+	for name, value := range ep.Headers {
+		if sensitive[strings.ToLower(name)] {
+			out.Sensitive = append(out.Sensitive, name)
+		} else {
+			out.Headers[name] = value
+		}
+	}
+	slices.Sort(out.Sensitive)
+	return out, nil
+}
+
+type headersIn struct {
+	Headers opt[map[string]string] `json:"headers" is:"required"`
+	rest
+}
+
+func (in *headersIn) check(bad *faults) {
+	ep := webhook.Endpoint{URL: placeholderURL, Headers: in.Headers.Value}
+	bad.domain(ep.Validate(), nil, "body")
+}
+
+func putHeaders(c *call, _ *none, in *headersIn) (out none, _ error) {
+	return out, c.changeHeaders(func(headers map[string]string) {
+		clear(headers)
+		maps.Copy(headers, in.Headers.Value)
+	})
+}
+
+// headersPatch sets headers, and removes those that are null or listed. Names are
+// matched in the spelling they were set with.
+type headersPatch struct {
+	Headers       opt[map[string]*string] `json:"headers"`
+	DeleteHeaders opt[[]string]           `json:"deleteHeaders"`
+	rest
+}
+
+func (in *headersPatch) check(bad *faults) {
+	for _, name := range in.DeleteHeaders.Value {
+		if in.Headers.Value[name] != nil {
+			bad.add("is set and deleted at once", "body", "headers", clip(name))
+		}
+	}
+	ep := webhook.Endpoint{URL: placeholderURL, Headers: make(map[string]string)}
+	in.apply(ep.Headers)
+	bad.domain(ep.Validate(), nil, "body")
+}
+
+func (in *headersPatch) apply(headers map[string]string) {
+	for name, value := range in.Headers.Value {
+		if value == nil {
+			delete(headers, name)
+		} else {
+			headers[name] = *value
+		}
+	}
+	for _, name := range in.DeleteHeaders.Value {
+		delete(headers, name)
+	}
+}
+
+func patchHeaders(c *call, _ *none, in *headersPatch) (out none, _ error) {
+	return out, c.changeHeaders(in.apply)
+}
+
+func (c *call) changeHeaders(change func(map[string]string)) error {
+	_, err := c.org.UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), func(ep *webhook.Endpoint) error {
+		headers := make(map[string]string)
+		maps.Copy(headers, ep.Headers)
+		change(headers)
+		ep.Headers = headers
+		return nil
+	})
+	return c.missing(err, "Endpoint")
+}

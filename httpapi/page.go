@@ -1,0 +1,154 @@
+package httpapi
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/webhook"
+)
+
+// The number of items on a page.
+const (
+	defaultLimit = 50
+	maxLimit     = 250
+)
+
+// limited is the part of a list's query that sets the length of a page.
+type limited struct {
+	Limit opt[int64] `query:"limit" is:"max=250"`
+}
+
+// listOut is a page. Iterator leads to the next one and PrevIterator to the one before,
+// both exclusive.
+type listOut[T any] struct {
+	Data         []T     `json:"data"`
+	Iterator     *string `json:"iterator"`
+	PrevIterator string  `json:"prevIterator,omitzero"`
+	Done         bool    `json:"done"`
+}
+
+// walk is a page as asked for. A list has one order; an iterator that begins with "-"
+// walks against it, and the page is turned round before it is shown.
+type walk struct {
+	neohook.Page
+	// at is the iterator, without its sign.
+	at       string
+	backward bool
+	// peek is a page of no items, which tells only whether there are any.
+	peek bool
+}
+
+func walkOf(limit opt[int64], iterator opt[string], descending bool) walk {
+	at, backward := strings.CutPrefix(iterator.Value, "-")
+	w := walk{at: at, backward: backward}
+	w.Page = neohook.Page{After: at, Descending: descending != backward, Limit: int(limit.or(defaultLimit))}
+	if w.Limit == 0 {
+		w.peek, w.Limit = true, 1
+	}
+	return w
+}
+
+// turned is the same walk with its page read against the list's order.
+func (w walk) turned() walk {
+	w.backward, w.Descending = !w.backward, !w.Descending
+	return w
+}
+
+// listed shows a page. id is an item's iterator.
+//
+// A filtered page may be short, or empty, before the list is done: its iterators then
+// lead on from the last item that was examined.
+func listed[D, W any](w walk, got neohook.List[D], id func(*D) string, show func(*D) W) listOut[W] {
+	if w.peek {
+		return listOut[W]{Data: []W{}, Done: got.Done && len(got.Items) == 0}
+	}
+	items := got.Items
+	if w.backward {
+		items = slices.Clone(items)
+		slices.Reverse(items)
+	}
+	out := listOut[W]{Data: make([]W, len(items)), Done: got.Done}
+	for i := range items {
+		out.Data[i] = show(&items[i])
+	}
+	var first, last string
+	if len(items) > 0 {
+		first, last = id(&items[0]), id(&items[len(items)-1])
+	}
+	if !got.Done && got.Last != "" {
+		if w.backward {
+			first = got.Last
+		} else {
+			last = got.Last
+		}
+	}
+	if last != "" {
+		out.Iterator = &last
+	}
+	if first != "" {
+		out.PrevIterator = "-" + first
+	}
+	return out
+}
+
+// span is the part of a query that bounds a list by time.
+type span struct {
+	Before opt[time.Time] `query:"before"`
+	After  opt[time.Time] `query:"after"`
+}
+
+// reach is how far from what it was asked for a list by time goes in one request.
+const reach = 90 * 24 * time.Hour
+
+// clockSkew is how far in the future a listed item may lie.
+const clockSkew = time.Hour
+
+// resolution is that of stored times.
+const resolution = time.Microsecond
+
+// over narrows a walk to the times that were asked for, both of them inclusive. It goes
+// at most 90 days from each of: before, after, the iterator, and the present where none
+// of these is given.
+//
+// With nothing but after, the page holds the oldest items behind it: the walk is turned.
+func (w walk) over(s span, prefix string, now time.Time) (_ walk, from, to time.Time) {
+	to = now.Add(clockSkew)
+	raise := func(at time.Time) { from = later(from, at) }
+	lower := func(at time.Time) { to = earlier(to, at) }
+	if s.Before.Given {
+		lower(s.Before.Value.Add(-1).Truncate(resolution))
+		raise(s.Before.Value.Add(-reach))
+	}
+	if s.After.Given {
+		raise(s.After.Value.Truncate(resolution).Add(resolution))
+		lower(s.After.Value.Add(reach))
+	}
+	raw, err := webhook.ParseRawID(prefix, w.at)
+	switch {
+	case err == nil && w.backward:
+		lower(raw.Time().Add(reach))
+	case err == nil:
+		raise(raw.Time().Add(-reach))
+	case s.After.Given && !s.Before.Given:
+		w = w.turned()
+	case !s.After.Given && !s.Before.Given:
+		raise(now.Add(-reach))
+	}
+	return w, from, to
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

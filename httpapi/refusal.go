@@ -1,0 +1,148 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// refusal is an answer other than the one asked for. As an error it goes up to whoever
+// writes answers.
+type refusal struct {
+	status       int
+	code, detail string
+	faults       faults // of a 422
+	// retryAfter is seconds, for a 503.
+	retryAfter string
+	// allow lists the methods, for a 405.
+	allow string
+	// cause is what is logged for a status from 500 up.
+	cause error
+}
+
+func (r *refusal) Error() string { return r.code + ": " + r.detail }
+
+func (r *refusal) Unwrap() error { return r.cause }
+
+// The bodies of refusals.
+type (
+	errorOut struct {
+		Code   string `json:"code"`
+		Detail string `json:"detail"`
+	}
+	faultsOut struct {
+		Detail faults `json:"detail"`
+	}
+)
+
+func (r *refusal) body() any {
+	if len(r.faults) > 0 {
+		return faultsOut{r.faults}
+	}
+	return errorOut{r.code, r.detail}
+}
+
+var (
+	errUnauthorized = &refusal{status: http.StatusUnauthorized, code: "authentication_failed", detail: "Invalid token"}
+	errSigningKey   = &refusal{
+		status: http.StatusUnauthorized, code: "authentication_failed",
+		detail: "This is the signing secret of an endpoint, not an API token. The server's operator has the token: neohook token prints it.",
+	}
+	errTooLarge = &refusal{
+		status: http.StatusRequestEntityTooLarge, code: "payload_too_large",
+		detail: "The request body is larger than 2097152 bytes",
+	}
+)
+
+func notFound(detail string) *refusal {
+	return &refusal{status: http.StatusNotFound, code: "not_found", detail: detail}
+}
+
+// refuse turns any error into the answer to give. It is the one place where a status is
+// chosen for an error of the engine.
+func refuse(err error, names wireNames) *refusal {
+	var refused *refusal
+	var invalid *webhook.InvalidError
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.As(err, &invalid):
+		return &refusal{status: http.StatusUnprocessableEntity, faults: names.faults(invalid, "body")}
+	case errors.Is(err, neohook.ErrNotFound):
+		return notFound("Entity not found")
+	case errors.Is(err, webhook.ErrMalformedID):
+		return notFound("Entity not found")
+	case errors.Is(err, neohook.ErrConflict):
+		return &refusal{status: http.StatusConflict, code: "conflict", detail: "An entity with this " + names.of("uid") + " exists"}
+	case errors.Is(err, neohook.ErrKeyReused):
+		return &refusal{
+			status: http.StatusConflict, code: "idempotency_mismatch",
+			detail: "The idempotency-key was used for a request with another body: use a new key for a new request",
+		}
+	case errors.Is(err, neohook.ErrTooManySecrets):
+		return &refusal{
+			status: http.StatusBadRequest, code: "limit_reached",
+			detail: "Ten replaced secrets still sign: wait until one expires, or rotate with a shorter grace period",
+		}
+	case errors.Is(err, neohook.ErrOverloaded):
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "overloaded", retryAfter: "1", cause: err,
+			detail: "The server has more to do than it can hold. The request was not carried out: repeat it",
+		}
+	case errors.Is(err, neohook.ErrStopped), errors.Is(err, store.ErrClosed):
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "stopping", retryAfter: "5", cause: err,
+			detail: "The server is stopping. Repeat the request",
+		}
+	case errors.Is(err, store.ErrCommitUnknown):
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: "1", cause: err,
+			detail: "The store did not confirm the request, which may have been carried out. Repeat it with the same idempotency-key",
+		}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "timeout", retryAfter: "1", cause: err,
+			detail: "The request was given up before it was carried out. Repeat it with the same idempotency-key",
+		}
+	}
+	return &refusal{
+		status: http.StatusInternalServerError, code: "internal", cause: err,
+		detail: "The server failed. Its log says more under the neohook-request-id of this answer",
+	}
+}
+
+// wireNames are the names of an operation's body for fields that the domain calls
+// otherwise. A field that is not here has the same name in both.
+type wireNames map[string]string
+
+func (names wireNames) of(field string) string {
+	if name, found := names[field]; found {
+		return name
+	}
+	return field
+}
+
+// faults tells the domain's complaints in the client's words: "channels[2]" becomes
+// channels, [2] and "headers.X-Key" becomes headers, X-Key. Where begins each location.
+func (names wireNames) faults(invalid *webhook.InvalidError, where ...string) (bad faults) {
+	for _, one := range invalid.Fields {
+		loc := slices.Clone(where)
+		field, inside, dotted := strings.Cut(one.Field, ".")
+		name, index, indexed := strings.Cut(field, "[")
+		loc = append(loc, names.of(name))
+		if indexed {
+			loc = append(loc, "["+index)
+		}
+		if dotted {
+			loc = append(loc, clip(inside))
+		}
+		bad.add(one.Message, loc...)
+	}
+	return bad
+}

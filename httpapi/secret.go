@@ -1,0 +1,54 @@
+package httpapi
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// defaultGrace is how long a replaced secret goes on signing, in seconds.
+const defaultGrace = 24 * 60 * 60
+
+type secretOut struct {
+	Key string `json:"key"`
+}
+
+func getSecret(c *call, _, _ *none) (out secretOut, _ error) {
+	ep, err := c.findEndpoint()
+	if err != nil {
+		return out, err
+	}
+	return secretOut{verifyingKey(ep.Secret)}, nil
+}
+
+// verifyingKey is what a receiver needs: the secret itself, or for Ed25519 the public
+// half of the key.
+func verifyingKey(secret webhook.Secret) string {
+	if kind, key, err := secret.Decode(); err == nil && kind == webhook.Ed25519Secret {
+		return webhook.Ed25519PublicPrefix + base64.StdEncoding.EncodeToString(ed25519.PrivateKey(key).Public().(ed25519.PublicKey))
+	}
+	return string(secret)
+}
+
+type rotateIn struct {
+	Key   opt[string] `json:"key" is:"secret"`
+	Grace opt[int64]  `json:"gracePeriodSeconds" is:"max=604800"`
+	rest
+}
+
+func (in *rotateIn) check(bad *faults) {
+	ep := webhook.Endpoint{URL: placeholderURL, Secret: webhook.Secret(in.Key.Value)}
+	bad.domain(ep.Validate(), wireNames{"secret": "key"}, "body")
+}
+
+func rotateSecret(c *call, _ *none, in *rotateIn) (out none, _ error) {
+	org, err := c.once()
+	if err != nil {
+		return out, err
+	}
+	grace := time.Duration(in.Grace.or(defaultGrace)) * time.Second
+	err = org.RotateSecret(c.ctx(), c.tenant(), c.endpoint(), webhook.Secret(in.Key.Value), grace)
+	return out, c.missing(err, "Endpoint")
+}

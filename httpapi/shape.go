@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// shape is what is known of a type that a query or a body is read into: a struct of opt
+// fields, each named by its json or query tag and ruled by its "is" tag. The words of an
+// "is" tag are
+//
+//	required   must be there and not null
+//	solid      may be absent, but not null
+//	later      known, and refused until it is served
+//	min=, max= bounds: of a number, of a text's characters, of a list's items
+//	enum=a|b   one of these
+//
+// or the name of a format, for a text or for each item of a list. Rules that the domain
+// has too are here where a client can be told of them from the table; the others are the
+// domain's alone, and are added by the types' own check.
+type shape struct {
+	fields []field
+	// rest is where members nobody knows are gathered; nil if they are not.
+	rest []int
+}
+
+// field is one member of a shape.
+type field struct {
+	name  string
+	index []int
+	sub   *shape // of a member that is an object with a shape of its own
+	list  bool
+
+	required, solid, later bool
+	min, max               int64 // max 0 is no bound
+	enum                   []string
+	format                 format
+}
+
+// shapeOf compiles a type. It panics for one that is not built as shape says, which is
+// found as soon as the table of operations is made.
+func shapeOf(of reflect.Type) *shape {
+	s := new(shape)
+	s.gather(of, nil)
+	return s
+}
+
+func (s *shape) gather(of reflect.Type, at []int) {
+	for i := range of.NumField() {
+		part, index := of.Field(i), append(slices.Clone(at), i)
+		switch {
+		case part.Type == reflect.TypeFor[jsontext.Value]():
+			s.rest = index
+		case part.Anonymous:
+			s.gather(part.Type, index)
+		default:
+			s.fields = append(s.fields, compileField(part, index))
+		}
+	}
+}
+
+func compileField(part reflect.StructField, index []int) field {
+	name := part.Tag.Get("json") + part.Tag.Get("query")
+	value, isOpt := reflect.New(part.Type).Interface().(member)
+	if name == "" || !isOpt {
+		panic(fmt.Sprintf("httpapi: field %s has no name on the wire or is no opt", part.Name))
+	}
+	f := field{name: name, index: index}
+	inner := reflect.TypeOf(value.pointer()).Elem()
+	if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[time.Time]() {
+		f.sub = shapeOf(inner)
+	}
+	f.list = inner == reflect.TypeFor[[]string]()
+	for word := range strings.SplitSeq(part.Tag.Get("is"), ",") {
+		f.rule(word)
+	}
+	return f
+}
+
+func (f *field) rule(word string) {
+	word, arg, _ := strings.Cut(word, "=")
+	switch word {
+	case "":
+	case "required":
+		f.required = true
+	case "solid":
+		f.solid = true
+	case "later":
+		f.later = true
+	case "min":
+		f.min = mustInt(arg)
+	case "max":
+		f.max = mustInt(arg)
+	case "enum":
+		f.enum = strings.Split(arg, "|")
+	default:
+		rule, known := formats[word]
+		if !known {
+			panic(fmt.Sprintf("httpapi: field %s: unknown rule %q", f.name, word))
+		}
+		f.format = rule(arg)
+	}
+}
+
+func mustInt(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		panic("httpapi: rule: " + err.Error())
+	}
+	return n
+}
+
+func (s *shape) field(name string) *field {
+	for i := range s.fields {
+		if s.fields[i].name == name {
+			return &s.fields[i]
+		}
+	}
+	return nil
+}
+
+// checker is a request type with rules that join several of its members, or that the
+// domain holds it to.
+type checker interface{ check(bad *faults) }
+
+// check holds a value of the shape's type, given by its address, to the rules. Where
+// begins each location.
+func (s *shape) check(value any, bad *faults, where ...string) {
+	s.checkFields(reflect.ValueOf(value).Elem(), bad, where)
+	if more, ok := value.(checker); ok {
+		more.check(bad)
+	}
+}
+
+func (s *shape) checkFields(value reflect.Value, bad *faults, where []string) {
+	for i := range s.fields {
+		f := &s.fields[i]
+		m, _ := value.FieldByIndex(f.index).Addr().Interface().(member)
+		given, null := m.state()
+		switch {
+		case given:
+			f.check(m.pointer(), bad, where)
+		case f.required && !null:
+			bad.misfit("is required", append(where, f.name)...)
+		case null && (f.required || f.solid):
+			bad.misfit("must not be null", append(where, f.name)...)
+		}
+	}
+}
+
+func (f *field) check(value any, bad *faults, where []string) {
+	switch v := value.(type) {
+	case *string:
+		if msg := f.checkText(*v); msg != "" {
+			bad.add(msg, f.in(where)...)
+		}
+	case *int64:
+		if *v < f.min || f.max > 0 && *v > f.max {
+			bad.add("must be "+f.bounds(), f.in(where)...)
+		}
+	case *[]string:
+		f.checkList(*v, bad, where)
+	default:
+		if f.later {
+			bad.add(notYet, f.in(where)...)
+		} else if f.sub != nil {
+			f.sub.checkFields(reflect.ValueOf(value).Elem(), bad, f.in(where))
+		}
+	}
+}
+
+func (f *field) checkText(text string) string {
+	if len(f.enum) > 0 && !slices.Contains(f.enum, text) {
+		return "must be one of " + strings.Join(f.enum, ", ")
+	}
+	if n := int64(utf8.RuneCountInString(text)); n < f.min || f.max > 0 && n > f.max {
+		return "must have " + f.bounds() + " characters"
+	}
+	if f.format != nil {
+		return f.format(text)
+	}
+	return ""
+}
+
+func (f *field) checkList(items []string, bad *faults, where []string) {
+	n := int64(len(items))
+	switch {
+	case f.later && n > 0:
+		bad.add(notYet, f.in(where)...)
+	case n < f.min || f.max > 0 && n > f.max:
+		bad.add("must have "+f.bounds()+" items", f.in(where)...)
+	case f.format != nil:
+		for i, item := range items {
+			if msg := f.format(item); msg != "" {
+				bad.add(msg, append(f.in(where), "["+strconv.Itoa(i)+"]")...)
+			}
+		}
+	}
+}
+
+// in is the field's location inside where.
+func (f *field) in(where []string) []string { return append(slices.Clip(where), f.name) }
+
+func (f *field) bounds() string {
+	if f.max > 0 {
+		return fmt.Sprintf("%d to %d", f.min, f.max)
+	}
+	return fmt.Sprintf("at least %d", f.min)
+}

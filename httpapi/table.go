@@ -1,0 +1,138 @@
+package httpapi
+
+import "net/http"
+
+// operations is the table of all that is served below basePath.
+func operations() []*operation {
+	const (
+		get, post, put, patch, del    = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
+		ok, created, accepted, silent = http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent
+		conflict                      = http.StatusConflict
+
+		app     = "/app/{app_id}"
+		ep      = app + "/endpoint/{endpoint_id}"
+		secret  = ep + "/secret"
+		headers = ep + "/headers"
+		msg     = app + "/msg/{msg_id}"
+	)
+
+	return []*operation{
+		serves(operation{
+			name: "health.get", method: get, path: "/health", scope: anyone, status: ok,
+			summary: "Say whether the server can work", others: []int{http.StatusServiceUnavailable},
+		}, health),
+		serves(operation{
+			name: "health.ping", method: get, path: "/health/ping", scope: anyone, status: silent,
+			summary: "Answer",
+		}, ping),
+
+		serves(operation{
+			name: "application.list", method: get, path: "/app", scope: organisationOnly, status: ok,
+			summary: "List the applications",
+		}, listApplications),
+		serves(operation{
+			name: "application.create", method: post, path: "/app", scope: organisationOnly, status: created,
+			summary: "Create an application, or return the one that has its uid",
+			others:  []int{ok}, refusals: []int{conflict},
+		}, createApplication),
+		serves(operation{
+			name: "application.get", method: get, path: app, scope: application, status: ok,
+			summary: "Get an application",
+		}, getApplication),
+		serves(operation{
+			name: "application.update", method: put, path: app, scope: organisationOnly, status: ok,
+			summary: "Create or replace an application",
+			others:  []int{created}, refusals: []int{conflict}, upsert: true,
+		}, putApplication),
+		serves(operation{
+			name: "application.patch", method: patch, path: app, scope: organisationOnly, status: ok,
+			summary: "Change parts of an application", refusals: []int{conflict},
+		}, patchApplication),
+		serves(operation{
+			name: "application.delete", method: del, path: app, scope: organisationOnly, status: silent,
+			summary: "Delete an application with its endpoints",
+		}, deleteApplication),
+
+		serves(operation{
+			name: "endpoint.list", method: get, path: app + "/endpoint", scope: application, status: ok,
+			summary: "List the endpoints of an application",
+		}, listEndpoints),
+		serves(operation{
+			name: "endpoint.create", method: post, path: app + "/endpoint", scope: application, status: created,
+			summary: "Create an endpoint", refusals: []int{conflict},
+		}, createEndpoint),
+		serves(operation{
+			name: "endpoint.get", method: get, path: ep, scope: application, status: ok,
+			summary: "Get an endpoint",
+		}, getEndpoint),
+		serves(operation{
+			name: "endpoint.update", method: put, path: ep, scope: application, status: ok,
+			summary: "Create or replace an endpoint",
+			others:  []int{created}, refusals: []int{conflict}, upsert: true,
+		}, putEndpoint),
+		serves(operation{
+			name: "endpoint.patch", method: patch, path: ep, scope: application, status: ok,
+			summary: "Change parts of an endpoint", refusals: []int{conflict},
+		}, patchEndpoint),
+		serves(operation{
+			name: "endpoint.delete", method: del, path: ep, scope: application, status: silent,
+			summary: "Delete an endpoint",
+		}, deleteEndpoint),
+		serves(operation{
+			name: "endpoint.get-secret", method: get, path: secret, scope: application, status: ok,
+			summary: "Get the secret that an endpoint's requests are verified with",
+		}, getSecret),
+		serves(operation{
+			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, status: silent,
+			summary:  "Replace an endpoint's secret; the old one signs beside it for a while",
+			refusals: []int{http.StatusBadRequest, conflict}, names: wireNames{"secret": "key"},
+		}, rotateSecret),
+		serves(operation{
+			name: "endpoint.get-headers", method: get, path: headers, scope: application, status: ok,
+			summary: "Get the headers added to an endpoint's requests, less the sensitive ones",
+		}, getHeaders),
+		serves(operation{
+			name: "endpoint.update-headers", method: put, path: headers, scope: application, status: silent,
+			summary: "Replace the headers added to an endpoint's requests",
+		}, putHeaders),
+		serves(operation{
+			name: "endpoint.patch-headers", method: patch, path: headers, scope: application, status: silent,
+			summary: "Set and remove headers added to an endpoint's requests",
+		}, patchHeaders),
+
+		serves(operation{
+			name: "message.list", method: get, path: app + "/msg", scope: application, status: ok,
+			summary: "List the messages of an application",
+		}, listMessages),
+		serves(operation{
+			name: "message.create", method: post, path: app + "/msg", scope: organisationOnly, status: accepted,
+			summary:  "Send a message to the endpoints of an application",
+			refusals: []int{conflict}, names: eventNames, bodyFirst: true,
+		}, createMessage),
+		serves(operation{
+			name: "message.get", method: get, path: msg, scope: application, status: ok,
+			summary: "Get a message",
+		}, getMessage),
+
+		serves(operation{
+			name: "message-attempt.list-by-endpoint", method: get, path: app + "/attempt/endpoint/{endpoint_id}",
+			scope: application, status: ok, summary: "List the attempts made at an endpoint",
+		}, listAttemptsByEndpoint),
+		serves(operation{
+			name: "message-attempt.list-by-msg", method: get, path: app + "/attempt/msg/{msg_id}",
+			scope: application, status: ok, summary: "List the attempts made for a message",
+		}, listAttemptsByMessage),
+		serves(operation{
+			name: "message-attempt.get", method: get, path: msg + "/attempt/{attempt_id}",
+			scope: application, status: ok, summary: "Get an attempt",
+		}, getAttempt),
+	}
+}
+
+// rootOperation is what is at "/", above basePath.
+func rootOperation() *operation {
+	return serves(operation{
+		name: "root", method: http.MethodGet, path: "/", scope: anyone, status: http.StatusOK,
+		summary: "Say what this is",
+	}, root)
+}

@@ -1,0 +1,95 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Tokens says whom a token lets act. store.Tokens is one.
+type Tokens interface {
+	// Token returns the token whose text has this SHA-256, or store.ErrNotFound.
+	Token(ctx context.Context, hash [32]byte) (store.Token, error)
+}
+
+// tokenTTL is how long a token may go on being accepted after it was revoked.
+const tokenTTL = time.Second
+
+// maxTokens bounds the tokens remembered. Only valid ones are, so that a stranger's
+// guesses neither fill the memory nor are remembered as wrong.
+const maxTokens = 1024
+
+// tokens remembers for a moment who asked, so that a busy client costs no look-ups.
+type tokens struct {
+	source Tokens
+
+	mu    sync.RWMutex
+	known map[[32]byte]knownToken
+}
+
+type knownToken struct {
+	organisation webhook.OrganisationID
+	until        time.Time
+}
+
+// organisation returns whom the token lets act.
+func (t *tokens) organisation(ctx context.Context, text string) (webhook.OrganisationID, error) {
+	hash, now := sha256.Sum256([]byte(text)), time.Now()
+	t.mu.RLock()
+	known, found := t.known[hash]
+	t.mu.RUnlock()
+	if found && now.Before(known.until) {
+		return known.organisation, nil
+	}
+	token, err := t.source.Token(ctx, hash)
+	if err != nil {
+		return "", err
+	}
+	known = knownToken{webhook.OrganisationID(token.Organisation), now.Add(tokenTTL)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil || len(t.known) >= maxTokens {
+		t.known = make(map[[32]byte]knownToken)
+	}
+	t.known[hash] = known
+	return known.organisation, nil
+}
+
+// authenticate finds out who asks, unless anyone may.
+func (c *call) authenticate() error {
+	if c.op.scope == anyone {
+		return nil
+	}
+	text, err := bearer(c.req.Header.Get("Authorization"))
+	if err != nil {
+		return err
+	}
+	organisation, err := c.api.tokens.organisation(c.ctx(), text)
+	if errors.Is(err, store.ErrNotFound) {
+		if strings.HasPrefix(text, "whsec_") || strings.HasPrefix(text, "whsk_") {
+			return errSigningKey
+		}
+		return errUnauthorized
+	}
+	if err != nil {
+		return err
+	}
+	c.org = c.api.engine.In(organisation)
+	return nil
+}
+
+// bearer returns the token in an Authorization field (RFC 6750, 2.1).
+func bearer(field string) (string, error) {
+	scheme, token, _ := strings.Cut(field, " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", errUnauthorized
+	}
+	return token, nil
+}
