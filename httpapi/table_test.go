@@ -1,0 +1,20 @@
+package httpapi
+
+import "testing"
+
+// Building the table compiles every type in it, which panics for one that is malformed.
+func TestTableIsComplete(t *testing.T) {
+	names := make(map[string]bool)
+	for _, op := range operations() {
+		if op.name == "" || op.summary == "" || op.status == 0 || op.method == "" {
+			t.Errorf("%s %s: a part of the row is missing: %+v", op.method, op.path, op)
+		}
+		if names[op.name] {
+			t.Errorf("%s is there twice", op.name)
+		}
+		names[op.name] = true
+		if (op.status == 204) != (op.answer == nil) {
+			t.Errorf("%s: status %d with answer %v", op.name, op.status, op.answer)
+		}
+	}
+}
