@@ -33,7 +33,9 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
 	}
 	db.events[event.Key] = event
-	db.claim(a.Once, now, event.Key)
+	if a.Once != nil {
+		db.once[a.Once.Hash] = made{body: a.Once.Body, ttl: a.Once.TTL, at: event.AcceptedAt, event: event.Key}
+	}
 	for _, ep := range a.Endpoints {
 		if db.deliveries[ep] == nil {
 			db.deliveries[ep] = make(map[store.EventKey]*store.DeliveryRecord)
@@ -52,7 +54,7 @@ func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 		return store.Verdict{Kind: store.TooLarge}
 	}
 	if a.Once != nil {
-		if earlier, found := db.seen(a.Once, now); found && earlier.Body == a.Once.Body {
+		if earlier, found := db.seen(a.Once, now); found && earlier.body == a.Once.Body {
 			return store.Verdict{Kind: store.Replayed, Event: earlier.event, AcceptedAt: earlier.at}
 		} else if found {
 			return store.Verdict{Kind: store.Mismatched}
@@ -159,9 +161,12 @@ func (s *Store) Fresh(ctx context.Context, ep store.EndpointKey, from store.Even
 // Waiting returns an endpoint's waiting deliveries, soonest due first.
 func (s *Store) Waiting(ctx context.Context, ep store.EndpointKey, limit int) ([]store.Open, error) {
 	return get(ctx, s, "Waiting", func(db *state) ([]store.Open, error) {
-		waiting := slices.DeleteFunc(db.open(ep), func(open store.Open) bool {
-			return db.deliveries[ep][open.Event].State != webhook.Waiting
-		})
+		var waiting []store.Open
+		for _, open := range db.open(ep) {
+			if db.deliveries[ep][open.Event].State == webhook.Waiting {
+				waiting = append(waiting, open)
+			}
+		}
 		slices.SortStableFunc(waiting, func(a, b store.Open) int { return a.RetryAt.Compare(b.RetryAt) })
 		return waiting[:min(limit, len(waiting))], nil
 	})

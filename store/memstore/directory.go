@@ -18,7 +18,7 @@ func (s *Store) NewKey(ctx context.Context) (int64, error) {
 // seen returns what was made under once and is live at now.
 func (db *state) seen(once *store.Once, now time.Time) (made, bool) {
 	earlier, found := db.once[once.Hash]
-	return earlier, found && instant(now).Before(earlier.at.Add(earlier.TTL.Truncate(time.Microsecond)))
+	return earlier, found && instant(now).Before(earlier.at.Add(earlier.ttl.Truncate(time.Microsecond)))
 }
 
 // replayed returns *ReplayError for a repeat, else nil.
@@ -30,25 +30,16 @@ func (db *state) replayed(once *store.Once, now time.Time) error {
 	switch {
 	case !found:
 		return nil
-	case earlier.Body != once.Body:
+	case earlier.body != once.Body:
 		return &store.ReplayError{Mismatch: true}
 	}
-	return &store.ReplayError{Answer: blob(earlier.Answer)}
+	return &store.ReplayError{Answer: blob(earlier.answer)}
 }
 
-func (db *state) claim(once *store.Once, now time.Time, event store.EventKey) {
-	if once == nil {
-		return
-	}
-	kept := made{Once: *once, event: event, at: instant(now)}
-	kept.Answer = blob(once.Answer)
-	db.once[once.Hash] = kept
-}
-
-// claimChange is claim for a change of the directory.
+// claimChange keeps the once of a change that was made.
 func (db *state) claimChange(once *store.Once) {
 	if once != nil {
-		db.claim(once, once.Now, 0)
+		db.once[once.Hash] = made{body: once.Body, ttl: once.TTL, at: instant(once.Now), answer: blob(once.Answer)}
 	}
 }
 

@@ -54,9 +54,11 @@ type endpoint struct {
 
 // made is what was stored under a Once.
 type made struct {
-	store.Once
-	event store.EventKey
-	at    time.Time
+	body   [16]byte
+	ttl    time.Duration
+	at     time.Time
+	event  store.EventKey // of an event
+	answer []byte         // of a change
 }
 
 // New returns an empty store.

@@ -1,0 +1,35 @@
+package memstore_test
+
+import (
+	"testing"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/memstore"
+	"github.com/neohook/neohook/store/storetest"
+)
+
+func TestContract(t *testing.T) {
+	storetest.Run(t, func(*testing.T) store.Store { return memstore.New() })
+}
+
+// folders opens stores by name: the same name again is what was applied before.
+func folders() func(*testing.T, string) store.Store {
+	kept := make(map[string]*memstore.Store)
+	return func(_ *testing.T, folder string) store.Store {
+		if before := kept[folder]; before != nil {
+			kept[folder] = before.Reopen()
+		} else {
+			kept[folder] = memstore.New()
+		}
+		return kept[folder]
+	}
+}
+
+func TestDurable(t *testing.T) {
+	storetest.RunDurable(t, folders())
+}
+
+// The model against itself shows that the comparison holds what it should hold.
+func TestModel(t *testing.T) {
+	storetest.Model(t, folders())
+}

@@ -1,0 +1,148 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/neohook/neohook/store"
+)
+
+// Run holds a store to its contract. open returns an empty store and closes it in
+// t.Cleanup.
+func Run(t *testing.T, open func(*testing.T) store.Store) {
+	for _, c := range []struct {
+		promise string
+		holds   func(*world)
+	}{
+		{"InstanceIsMadeOnce", instanceIsMadeOnce},
+		{"FirstTokenIsStoredOnce", firstTokenIsStoredOnce},
+		{"ReplacedTokenOpensNothing", replacedTokenOpensNothing},
+
+		{"DrawnKeysAscend", drawnKeysAscend},
+		{"TenantComesBackAsStored", tenantComesBackAsStored},
+		{"EndpointComesBackAsStored", endpointComesBackAsStored},
+		{"TenantIsItsOrganisationsOnly", tenantIsItsOrganisationsOnly},
+		{"EndpointIsItsTenantsOnly", endpointIsItsTenantsOnly},
+		{"TenantUIDIsUniqueInItsOrganisation", tenantUIDIsUniqueInItsOrganisation},
+		{"EndpointUIDIsUniqueInItsTenant", endpointUIDIsUniqueInItsTenant},
+		{"NoUIDIsNobodys", noUIDIsNobodys},
+		{"DeletedUIDIsFree", deletedUIDIsFree},
+		{"UpdateNeedsTheVersionBefore", updateNeedsTheVersionBefore},
+		{"UpdateLeavesOwnerAndCreation", updateLeavesOwnerAndCreation},
+		{"UpdateToATakenUIDIsAConflict", updateToATakenUIDIsAConflict},
+		{"FirstRefusalOfAnUpdateCounts", firstRefusalOfAnUpdateCounts},
+		{"DeletedTenantTakesItsEndpointsAlong", deletedTenantTakesItsEndpointsAlong},
+		{"DeletedIsNotFound", deletedIsNotFound},
+		{"EndpointNeedsItsTenant", endpointNeedsItsTenant},
+		{"TenantsPageBothWays", tenantsPageBothWays},
+		{"EndpointsPageBothWays", endpointsPageBothWays},
+		{"RoutesHoldAllEndpointsAscending", routesHoldAllEndpointsAscending},
+		{"RoutesVersionRisesWithEveryChange", routesVersionRisesWithEveryChange},
+		{"RefusedChangeLeavesRoutes", refusedChangeLeavesRoutes},
+
+		{"RepeatedChangeIsMadeOnce", repeatedChangeIsMadeOnce},
+		{"RepeatedUpdateIsMadeOnce", repeatedUpdateIsMadeOnce},
+		{"OtherRequestIsAMismatch", otherRequestIsAMismatch},
+		{"RefusedChangeLeavesNoOnce", refusedChangeLeavesNoOnce},
+		{"ReplayComesBeforeOtherRefusals", replayComesBeforeOtherRefusals},
+		{"ReplayChangesNothing", replayChangesNothing},
+		{"OnceHoldsUntilItsTTLHasPassed", onceHoldsUntilItsTTLHasPassed},
+		{"OnceOutlivesManySpans", onceOutlivesManySpans},
+		{"OnceHoldsWhenTheClockStepsBack", onceHoldsWhenTheClockStepsBack},
+
+		{"AcceptedEventIsStoredWhole", acceptedEventIsStoredWhole},
+		{"KeysAscendInBatchOrder", keysAscendInBatchOrder},
+		{"OneBadEventSparesItsBatch", oneBadEventSparesItsBatch},
+		{"StaleRouteIsRerouted", staleRouteIsRerouted},
+		{"GoneTenantIsTold", goneTenantIsTold},
+		{"RepeatIsReplayed", repeatIsReplayed},
+		{"RepeatInOneBatchIsReplayed", repeatInOneBatchIsReplayed},
+		{"OtherBodyIsMismatched", otherBodyIsMismatched},
+		{"RefusedEventLeavesNoOnce", refusedEventLeavesNoOnce},
+		{"OnceOfEventsHoldsByTheBatchsClock", onceOfEventsHoldsByTheBatchsClock},
+		{"EventUIDIsUniqueInItsTenant", eventUIDIsUniqueInItsTenant},
+		{"FirstRefusalOfAnEventCounts", firstRefusalOfAnEventCounts},
+		{"TooLargeEventSparesItsBatch", tooLargeEventSparesItsBatch},
+		{"LargePayloadIsKept", largePayloadIsKept},
+		{"PayloadComesBackByteForByte", payloadComesBackByteForByte},
+		{"EventForNobodyIsKept", eventForNobodyIsKept},
+		{"EndpointNamedTwiceIsOneDelivery", endpointNamedTwiceIsOneDelivery},
+		{"EmptyBatchIsFine", emptyBatchIsFine},
+
+		{"SuccessEndsADelivery", successEndsADelivery},
+		{"FailureMakesItWait", failureMakesItWait},
+		{"LastFailureExhausts", lastFailureExhausts},
+		{"CancelledKeepsItsReason", cancelledKeepsItsReason},
+		{"OutcomesOfOneBatchFollowEachOther", outcomesOfOneBatchFollowEachOther},
+		{"OutcomeOfAnotherTryIsOnlyLogged", outcomeOfAnotherTryIsOnlyLogged},
+		{"LateSuccessClosesAnOpenDelivery", lateSuccessClosesAnOpenDelivery},
+		{"EndedDeliveryStaysAsItEnded", endedDeliveryStaysAsItEnded},
+		{"ManualAttemptDoesNotCount", manualAttemptDoesNotCount},
+		{"ManualSuccessClosesAnOpenDelivery", manualSuccessClosesAnOpenDelivery},
+		{"OutcomesAndAcceptsShareABatch", outcomesAndAcceptsShareABatch},
+
+		{"LanesListWhoHasOpenDeliveries", lanesListWhoHasOpenDeliveries},
+		{"LanesPage", lanesPage},
+		{"FreshPagesSeeEveryOpenDelivery", freshPagesSeeEveryOpenDelivery},
+		{"FreshExaminesNoMoreThanAsked", freshExaminesNoMoreThanAsked},
+		{"WaitingIsSoonestDueFirst", waitingIsSoonestDueFirst},
+		{"PayloadsComeInTheOrderOfKeys", payloadsComeInTheOrderOfKeys},
+
+		{"EventIsItsTenantsOnly", eventIsItsTenantsOnly},
+		{"EventsPageBothWays", eventsPageBothWays},
+		{"EventFiltersNarrow", eventFiltersNarrow},
+		{"EventsBringPayloadsWhenAsked", eventsBringPayloadsWhenAsked},
+		{"FilteredListsAdvance", filteredListsAdvance},
+		{"AttemptComesBackAsLogged", attemptComesBackAsLogged},
+		{"AttemptIsItsEventsOnly", attemptIsItsEventsOnly},
+		{"AttemptsPageBothWays", attemptsPageBothWays},
+		{"AttemptFiltersNarrow", attemptFiltersNarrow},
+		{"AttemptsBringResponsesWhenAsked", attemptsBringResponsesWhenAsked},
+		{"HistoryOutlivesItsEndpoint", historyOutlivesItsEndpoint},
+		{"DeliveryTellsWhereItStands", deliveryTellsWhereItStands},
+
+		{"RecordsAreNotShared", recordsAreNotShared},
+		{"EndedContextChangesNothing", endedContextChangesNothing},
+		{"ClosedStoreSaysSo", closedStoreSaysSo},
+
+		{"OneOfManyRepeatsIsAccepted", oneOfManyRepeatsIsAccepted},
+		{"OneOfManyHasTheUID", oneOfManyHasTheUID},
+		{"LaterEventHasTheHigherKey", laterEventHasTheHigherKey},
+		{"ChangeCountsForCommitsThatBeginAfterIt", changeCountsForCommitsThatBeginAfterIt},
+		{"ReaderSeesAnEventWithItsDeliveries", readerSeesAnEventWithItsDeliveries},
+		{"DeliveryIsAlwaysSomewhere", deliveryIsAlwaysSomewhere},
+		{"CloseWaitsForWhatIsUnderWay", closeWaitsForWhatIsUnderWay},
+	} {
+		t.Run(c.promise, func(t *testing.T) { c.holds(newWorld(t, open(t))) })
+	}
+}
+
+// RunDurable holds a store to what it promises over a restart. openAt opens what is
+// stored in folder, which is empty at first; the test closes it.
+func RunDurable(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
+	for _, c := range []struct {
+		promise string
+		holds   func(*world, func() *world)
+	}{
+		{"EverythingSurvivesReopen", everythingSurvivesReopen},
+		{"ReplayedAcrossReopen", replayedAcrossReopen},
+		{"KeysAscendAcrossReopen", keysAscendAcrossReopen},
+		{"RoutesVersionCountsAcrossReopen", routesVersionCountsAcrossReopen},
+		{"BacklogSurvivesReopen", backlogSurvivesReopen},
+	} {
+		t.Run(c.promise, func(t *testing.T) {
+			folder := t.TempDir()
+			current := openAt(t, folder)
+			reopen := func() *world {
+				if err := current.Close(); err != nil {
+					t.Fatalf("Close: %v", err)
+				}
+				current = openAt(t, folder)
+				return newWorld(t, current)
+			}
+			c.holds(newWorld(t, current), reopen)
+			if err := current.Close(); err != nil {
+				t.Fatalf("Close: %v", err)
+			}
+		})
+	}
+}
