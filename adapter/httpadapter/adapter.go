@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -21,6 +22,7 @@ type Adapter struct {
 	opts    Options
 	headers HeaderBuilder
 	targets recent[string, *target]
+	own     *egress.Dialer // closed with the adapter; nil where it was given one
 	pool    *pool
 	places  chan struct{} // one value for each request at a time; nil: no bound
 	stats   stats
@@ -42,13 +44,25 @@ func New(opts Options) (*Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
+	var own *egress.Dialer
+	if opts.Dialer == nil {
+		if own, err = egress.New(opts.Egress); err != nil {
+			return nil, fmt.Errorf("httpadapter: %w", err)
+		}
+		opts.Dialer = own
+	}
 	a := &Adapter{
+		own:  own,
 		opts: opts, closing: make(chan struct{}), ended: make(chan struct{}),
 		headers: HeaderBuilder{
 			UserAgent: opts.UserAgent, SvixHeaders: opts.SvixHeaders,
 			InfoHeaders: opts.InfoHeaders, NoCompression: opts.NoCompression,
 		},
 		pool: newPool(opts.PoolSize, opts.PoolSizePerHost, opts.KeepAlive),
+	}
+	a.pool.every = opts.cleanupEvery()
+	if knowing, ok := opts.Dialer.(MovingDialer); ok {
+		a.pool.moved = knowing.Moved
 	}
 	a.pool.dial = (&dialling{opts: &a.opts, gone: a.pool.gone, two: newHTTP2Codec(&opts)}).dial
 	if opts.MaxConcurrent > 0 {
@@ -231,6 +245,9 @@ func (a *Adapter) Close() error {
 	a.cut.Do(func() { close(a.closing) })
 	a.pool.close()
 	<-a.ended
+	if a.own != nil {
+		return a.own.Close()
+	}
 	return nil
 }
 

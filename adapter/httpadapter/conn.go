@@ -13,6 +13,10 @@ type conn struct {
 	one    *http1
 	two    *http2
 	remote netip.AddrPort
+	target netip.Addr // what the host was found to be; behind a proxy not the remote's
+	// keepFor is how long the receiver said it keeps the connection; 0 is unknown. It
+	// belongs to the exchange under way.
+	keepFor time.Duration
 
 	// The pool's, under its lock.
 	home      *host
@@ -31,8 +35,14 @@ func (c *conn) reserve() bool {
 	if c.two != nil {
 		return c.two.client.Reserve() == nil
 	}
+	if c.keepFor > 0 && time.Since(c.idleSince) >= c.keepFor {
+		return false
+	}
 	return c.one.ready()
 }
+
+// silent says that an idle connection's peer neither closed it nor sent anything.
+func (c *conn) silent() bool { return c.two != nil || c.one.ready() }
 
 // dead says that a connection was closed from below.
 func (c *conn) dead() bool { return c.two != nil && c.two.wire.closed.Load() }

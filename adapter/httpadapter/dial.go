@@ -3,14 +3,15 @@ package httpadapter
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
-	"net/http/httptrace"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -32,7 +33,7 @@ type dialling struct {
 
 // dial opens a connection and tells the exchange what it does.
 func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, error) {
-	bottom, err := d.connect(ctx, x, r)
+	bottom, address, err := d.connect(ctx, x, r)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, erro
 			return nil, errNotHTTP2
 		}
 	}
-	c := &conn{route: *r, remote: remoteOf(bottom)}
+	c := &conn{route: *r, remote: remoteOf(bottom), target: address}
 	if !multiplexed {
 		c.one = newHTTP1(top, bottom, d.opts)
 		return c, nil
@@ -65,50 +66,24 @@ func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, erro
 	return c, nil
 }
 
-// connect makes the connection below TLS.
-func (d *dialling) connect(ctx context.Context, x *exchange, r *route) (net.Conn, error) {
+// connect makes the connection below TLS. It returns the address that the host has, if
+// the Dialer tells it.
+func (d *dialling) connect(ctx context.Context, x *exchange, r *route) (net.Conn, netip.Addr, error) {
 	x.enter(stepConnect)
-	var (
-		mu       sync.Mutex // several addresses may be tried at a time, and a late one after the end
-		lookedUp bool
-		ended    bool
-		began    time.Time
-		lookUp   time.Duration
-	)
-	trace := &httptrace.ClientTrace{
-		DNSStart: func(httptrace.DNSStartInfo) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !ended {
-				lookedUp, began = true, time.Now()
-				x.enter(stepDNS)
-			}
-		},
-		DNSDone: func(httptrace.DNSDoneInfo) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !ended {
-				lookUp = time.Since(began)
-			}
-		},
-		ConnectStart: func(string, string) {
-			mu.Lock()
-			defer mu.Unlock()
-			if !ended {
-				x.enter(stepConnect)
-			}
-		},
-	}
 	start := time.Now()
-	c, err := d.opts.Dialer.DialContext(httptrace.WithClientTrace(ctx, trace), "tcp", r.addr)
-	mu.Lock()
-	defer mu.Unlock()
-	ended = true
-	_, noName := netip.ParseAddr(r.host)
-	x.dnsHit = noName != nil && !lookedUp
-	x.timings.DNS = lookUp
-	x.timings.Connect = time.Since(start) - lookUp
-	return c, err
+	var told egress.Dial
+	c, err := d.opts.Dialer.DialContext(egress.WithTrace(ctx, func(dial egress.Dial) { told = dial }), "tcp", r.addr)
+	x.dnsHit = told.Cached
+	x.timings.DNS = told.Lookup
+	x.timings.Connect = time.Since(start) - told.Lookup
+	var lookUp *net.DNSError
+	if errors.As(err, &lookUp) {
+		x.enter(stepDNS)
+	}
+	if told.Literal {
+		return c, netip.Addr{}, err
+	}
+	return c, told.Target.Addr(), err
 }
 
 func (d *dialling) handshake(ctx context.Context, x *exchange, bottom net.Conn, r *route) (*tls.Conn, error) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -162,6 +164,7 @@ func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhoo
 		var ended bool
 		ended, err = x.receive(resp, c.one.in.cause, result)
 		usable = ended && !resp.Close && err == nil
+		c.keepFor = keepAliveHint(resp.Header)
 	}
 	usable = c.one.done() && usable
 	x.adapter.pool.put(c, usable)
@@ -171,13 +174,14 @@ func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhoo
 func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webhook.Result) error {
 	ctx, cancel := context.WithDeadline(ctx, x.deadline)
 	defer cancel()
-	defer x.adapter.pool.put(c, true) // a stream's failure is not the connection's
 	resp, err := c.two.roundTrip(ctx, x, m)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = x.receive(resp, func(err error) error { return err }, result)
+		_ = resp.Body.Close()
 	}
-	_, err = x.receive(resp, func(err error) error { return err }, result)
-	_ = resp.Body.Close()
+	// A request's failure is not the connection's, but where no answer comes the
+	// connection may be dead without knowing.
+	x.adapter.pool.put(c, err == nil || !isTimeout(err))
 	return err
 }
 
@@ -196,6 +200,27 @@ func (x *exchange) receive(resp *http.Response, cause func(error) error, result 
 	result.Body, result.BodyTruncated = body.kept, body.truncated
 	result.CompressionUsed, result.BytesReceived = body.compressed, body.wire
 	return body.ended, err
+}
+
+// keepAliveHint reads how long a receiver keeps an idle connection ("Keep-Alive:
+// timeout=5", which HTTP/1.1 does not define and many servers send), less a second for
+// the way; 0 where it does not say. A request that crosses with the closing fails, and
+// nobody can tell whether it was read.
+func keepAliveHint(header http.Header) time.Duration {
+	values := header["Keep-Alive"]
+	if len(values) == 0 {
+		return 0
+	}
+	for part := range strings.SplitSeq(values[0], ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if !strings.EqualFold(name, "timeout") {
+			continue
+		}
+		if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+			return max(time.Millisecond, time.Duration(seconds)*time.Second-time.Second)
+		}
+	}
+	return 0
 }
 
 // invalidError is a request that can't be made.

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -52,7 +54,7 @@ func (x *exchange) fault(parent context.Context, err error) *webhook.Fault {
 func (x *exchange) classify(fault *webhook.Fault, err error) {
 	if code, message := byType(err, fault.Phase); code != "" {
 		fault.Code, fault.Message = code, message
-		if code == webhook.FaultDNS && isTimeout(err) {
+		if (code == webhook.FaultDNS || code == webhook.FaultProxy) && isTimeout(err) {
 			fault.Kind = webhook.FaultTimeout
 		}
 		return
@@ -102,7 +104,8 @@ func isTimeout(err error) bool {
 // byType names what can be told by an error's type or value; "" for none of those.
 func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
 	var (
-		blocked   interface{ Blocked() bool }
+		blocked   *egress.BlockedError
+		proxy     *egress.ProxyError
 		dns       *net.DNSError
 		remote    *net.OpError
 		record    tls.RecordHeaderError
@@ -112,10 +115,12 @@ func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
 		certs     *tls.CertificateVerificationError
 	)
 	switch {
-	case errors.As(err, &blocked) && blocked.Blocked():
-		return webhook.FaultBlockedAddress, err.Error()
+	case errors.As(err, &blocked):
+		return webhook.FaultBlockedAddress, blockedMessage(blocked)
+	case errors.As(err, &proxy):
+		return webhook.FaultProxy, proxyMessage(proxy)
 	case errors.As(err, &dns):
-		return webhook.FaultDNS, "the host was not found: " + dns.Error()
+		return webhook.FaultDNS, dnsMessage(dns)
 	case errors.As(err, &invalidC) && invalidC.Reason == x509.Expired:
 		return webhook.FaultTLSExpired, "the receiver's certificate is out of its time: " + invalidC.Error()
 	case errors.As(err, &authority):
@@ -137,7 +142,7 @@ func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return webhook.FaultRefused, "the connection was refused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return webhook.FaultUnreachable, "there is no way to the receiver: " + err.Error()
+		return webhook.FaultUnreachable, "there is no way to the receiver"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		if phase == webhook.PhaseTLS {
@@ -146,6 +151,34 @@ func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
 		return webhook.FaultReset, "the receiver closed the connection before the answer's end"
 	}
 	return "", ""
+}
+
+// Messages are shown to whoever owns the endpoint, who may be a stranger to our network:
+// they tell neither which address a name has here, nor of the resolver and the proxy. The
+// Cause has all of it.
+
+func blockedMessage(blocked *egress.BlockedError) string {
+	if _, err := netip.ParseAddr(blocked.Host); blocked.IP.IsValid() && err != nil {
+		return fmt.Sprintf("the address of %q is blocked by the egress policy", blocked.Host)
+	}
+	return blocked.Error()
+}
+
+func proxyMessage(proxy *egress.ProxyError) string {
+	if proxy.StatusCode != 0 {
+		return fmt.Sprintf("the proxy did not open the connection: it answered %d", proxy.StatusCode)
+	}
+	return "the proxy did not open the connection"
+}
+
+func dnsMessage(dns *net.DNSError) string {
+	switch {
+	case dns.IsNotFound:
+		return fmt.Sprintf("the host %q was not found", dns.Name)
+	case dns.IsTimeout:
+		return fmt.Sprintf("the look-up of the host %q got no answer in time", dns.Name)
+	}
+	return fmt.Sprintf("the look-up of the host %q failed", dns.Name)
 }
 
 // alertCode tells by the text of RFC 8446's protocol_version; crypto/tls exports no more.

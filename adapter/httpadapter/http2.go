@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
+	"time"
 )
 
 // http2 speaks HTTP/2 on one connection, by net/http's means.
@@ -26,6 +27,10 @@ const (
 	connectionWindow = 1 << 20
 )
 
+// pingAfter is how long a peer may be silent before it is asked whether it is still
+// there. Without it a connection that was cut would take request after request.
+const pingAfter = 15 * time.Second
+
 type wireKey struct{}
 
 func newHTTP2Codec(o *Options) http2Codec {
@@ -38,6 +43,7 @@ func newHTTP2Codec(o *Options) http2Codec {
 		Protocols: &protocols, DisableCompression: true, MaxResponseHeaderBytes: int64(o.MaxHeaderBytes),
 		HTTP2: &http.HTTP2Config{
 			MaxReceiveBufferPerStream: streamWindow, MaxReceiveBufferPerConnection: connectionWindow,
+			SendPingTimeout: pingAfter,
 		},
 	}}
 }

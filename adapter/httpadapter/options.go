@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
+	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/webhook"
 )
 
-// Options of an Adapter. The zero value is the default, except that a Dialer is needed.
+// Options of an Adapter. The zero value is the default.
 type Options struct {
 	// Timeout of a request whose endpoint names none, from the look-up of the host to
 	// the last byte of the answer; 0 is 30 s. Waiting for one of the MaxConcurrent places
@@ -37,7 +39,20 @@ type Options struct {
 	// shorter time (Keep-Alive: timeout=5) is believed.
 	KeepAlive time.Duration
 
-	// Dialer opens the connections. It decides what may be dialled.
+	// DNSCacheTTL is how long the answer to a look-up is used; 0 is 300 s, negative looks
+	// up for every connection. With a Dialer of your own, tell it the same.
+	DNSCacheTTL time.Duration
+	// NoCleanup leaves connections that their receivers have closed until they are to be
+	// used again or KeepAlive has passed, and does not close those whose host has got
+	// other addresses. By default both are gone within one DNSCacheTTL.
+	NoCleanup bool
+
+	// Egress decides what may be dialled, and through which proxy; the zero value is public addresses
+	// only. Its DNSCacheTTL and Timeout, where they are 0, are those of these Options.
+	Egress egress.Options
+	// Dialer, where it is not nil, opens the connections in place of one made of Egress.
+	// Any other than an *egress.Dialer must itself judge the addresses that it is told to
+	// dial by strangers. The adapter does not close it.
 	Dialer Dialer
 
 	// TLS is what connections to https URLs start from: roots, client certificates,
@@ -71,9 +86,17 @@ type Options struct {
 	InfoHeaders bool
 }
 
-// Dialer opens connections. It is safe for concurrent use.
+// Dialer opens connections. It is safe for concurrent use. An *egress.Dialer is one.
 type Dialer interface {
+	// DialContext connects to "host:port".
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// MovingDialer is a Dialer that knows when a host has other addresses than it had.
+type MovingDialer interface {
+	Dialer
+	// Moved says whether host no longer leads to ip.
+	Moved(ctx context.Context, host string, ip netip.Addr) bool
 }
 
 // Defaults of Options.
@@ -83,6 +106,7 @@ const (
 	DefaultPoolSize         = 100
 	DefaultPoolSizePerHost  = 30
 	DefaultKeepAlive        = 30 * time.Second
+	DefaultDNSCacheTTL      = 300 * time.Second
 	DefaultMaxBodyBytes     = 10 << 10
 	DefaultMaxResponseBytes = 1 << 20
 	DefaultMaxHeaderBytes   = 64 << 10
@@ -96,6 +120,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.PoolSize = cmp.Or(o.PoolSize, DefaultPoolSize)
 	o.PoolSizePerHost = cmp.Or(o.PoolSizePerHost, DefaultPoolSizePerHost)
 	o.KeepAlive = cmp.Or(o.KeepAlive, DefaultKeepAlive)
+	o.DNSCacheTTL = cmp.Or(o.DNSCacheTTL, o.Egress.DNSCacheTTL, DefaultDNSCacheTTL)
+	o.Egress.DNSCacheTTL = cmp.Or(o.Egress.DNSCacheTTL, o.DNSCacheTTL)
+	o.Egress.Timeout = cmp.Or(o.Egress.Timeout, -1) // ConnectTimeout bounds it
 	o.MaxBodyBytes = max(0, cmp.Or(o.MaxBodyBytes, DefaultMaxBodyBytes))
 	o.MaxResponseBytes = max(cmp.Or(o.MaxResponseBytes, DefaultMaxResponseBytes), int64(o.MaxBodyBytes))
 	o.MaxHeaderBytes = cmp.Or(o.MaxHeaderBytes, DefaultMaxHeaderBytes)
@@ -104,9 +131,6 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Timeout < 0 || o.ConnectTimeout < 0 || o.MaxHeaderBytes < 0 {
 		return o, errors.New("httpadapter: Timeout, ConnectTimeout and MaxHeaderBytes can't be negative")
-	}
-	if o.Dialer == nil {
-		return o, errors.New("httpadapter: Dialer is nil; an *egress.Dialer is one that protects private networks")
 	}
 	if err := checkProtocol(o.Protocol); err != nil {
 		return o, fmt.Errorf("httpadapter: Protocol: %w", err)
@@ -126,6 +150,19 @@ func (o *Options) connectTimeout(timeout time.Duration) time.Duration {
 		return min(o.ConnectTimeout, timeout)
 	}
 	return min(maxConnectTimeout, timeout/3)
+}
+
+// cleanupEvery is short beside DNSCacheTTL, so that what a sweep finds, and what the look-up
+// that it causes finds, is done within one.
+func (o *Options) cleanupEvery() time.Duration {
+	const share, least = 20, 100 * time.Millisecond
+	if o.NoCleanup {
+		return -1
+	}
+	if o.DNSCacheTTL < 0 {
+		return DefaultDNSCacheTTL / share
+	}
+	return max(least, o.DNSCacheTTL/share)
 }
 
 func checkProtocol(protocol webhook.Protocol) error {

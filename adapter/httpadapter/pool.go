@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -47,8 +48,14 @@ type pool struct {
 	hungry list.List          // of *host with waiters, next in turn first
 	waits  int                // waiters in all
 	dials  map[*exchange]context.CancelFunc
-	timer  *time.Timer // closes what was idle for keepAlive; nil until needed
-	armed  bool
+
+	expiry alarm // closes what was idle for keepAlive
+	sweep  alarm // closes what its peer closed, or whose host moved
+	// Of sweeps. moved may be nil.
+	every  time.Duration // not positive: none
+	moved  func(ctx context.Context, host string, ip netip.Addr) bool
+	stop   context.CancelFunc // of the sweep that is going on
+	sweeps sync.WaitGroup
 }
 
 // host is the connections to one address.
@@ -151,8 +158,15 @@ func (p *pool) refused(c *conn) {
 	p.put(c, false)
 }
 
-// take finds an open connection of the route with room for a request.
+// take finds an open connection of the route with room for a request: an HTTP/2 one in
+// use, so that others may come to rest, else the one that was used last.
 func (p *pool) take(h *host, r *route) *conn {
+	for _, c := range h.shared {
+		if c.route == *r && !c.full && !c.retired {
+			c.inUse++
+			return c
+		}
+	}
 	for i := len(h.idle) - 1; i >= 0; i-- {
 		c := h.idle[i]
 		if c.route != *r {
@@ -164,12 +178,6 @@ func (p *pool) take(h *host, r *route) *conn {
 			h.shared = append(h.shared, c)
 		}
 		return c
-	}
-	for _, c := range h.shared {
-		if c.route == *r && !c.full && !c.retired {
-			c.inUse++
-			return c
-		}
 	}
 	return nil
 }
@@ -324,6 +332,9 @@ func (p *pool) connect(ctx context.Context, x *exchange, r *route) (*conn, error
 	default:
 		c.home, c.inUse = h, 1
 		p.conns[c] = struct{}{}
+		if p.every > 0 {
+			p.sweep.set(p.every, p.clean)
+		}
 		if c.multiplexed() && p.keepAlive > 0 {
 			h.shared = append(h.shared, c)
 			p.share(c, h.waiters.Len())
@@ -384,9 +395,7 @@ func (p *pool) rest(c *conn) {
 	c.idleSince = time.Now()
 	h.idle = append(h.idle, c)
 	c.place = p.idle.PushBack(c)
-	if !p.armed {
-		p.arm(p.keepAlive)
-	}
+	p.expiry.set(p.keepAlive, p.expire)
 }
 
 // share lets as many as most waiters of its route onto an HTTP/2 connection.
@@ -425,34 +434,6 @@ func (p *pool) feed() (closing []*conn) {
 	return closing
 }
 
-func (p *pool) arm(after time.Duration) {
-	p.armed = true
-	if p.timer == nil {
-		p.timer = time.AfterFunc(after, p.expire)
-		return
-	}
-	p.timer.Reset(after)
-}
-
-// expire closes the connections that were idle for too long.
-func (p *pool) expire() {
-	var closing []*conn
-	p.mu.Lock()
-	p.armed = false
-	now := time.Now()
-	for e := p.idle.Front(); e != nil && !p.closed; e = p.idle.Front() {
-		c := e.Value.(*conn)
-		if left := p.keepAlive - now.Sub(c.idleSince); left > 0 {
-			p.arm(left)
-			break
-		}
-		p.remove(c)
-		closing = append(closing, c)
-	}
-	p.mu.Unlock()
-	closeAll(closing)
-}
-
 // gone forgets a connection that was closed from below.
 func (p *pool) gone(c *conn) {
 	p.mu.Lock()
@@ -483,11 +464,14 @@ func (p *pool) close() {
 	for _, cancel := range p.dials {
 		cancel()
 	}
-	if p.timer != nil {
-		p.timer.Stop()
+	p.expiry.cancel()
+	p.sweep.cancel()
+	if p.stop != nil {
+		p.stop()
 	}
 	p.mu.Unlock()
 	closeAll(closing)
+	p.sweeps.Wait()
 }
 
 func (p *pool) isClosed() bool {

@@ -15,6 +15,13 @@ type probe struct {
 }
 
 func newProbe(conn net.Conn) *probe {
+	for {
+		under, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = under.NetConn()
+	}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil

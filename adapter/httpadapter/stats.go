@@ -51,6 +51,7 @@ func rate(part, whole int64) float64 {
 
 type stats struct {
 	total, reuses, dnsHits, errors, exhausted atomic.Int64
+	recent                                    window
 }
 
 func (s *stats) count(x *exchange, result *webhook.Result) {
@@ -67,9 +68,11 @@ func (s *stats) count(x *exchange, result *webhook.Result) {
 	if x.exhausted {
 		s.exhausted.Add(1)
 	}
-	if result.StatusCode == 0 && result.Fault != nil && isConnectionError(result.Fault.Code) {
+	failed := result.StatusCode == 0 && result.Fault != nil && isConnectionError(result.Fault.Code)
+	if failed {
 		s.errors.Add(1)
 	}
+	s.recent.add(result.CompletedAt, result.Duration(), failed)
 }
 
 func isConnectionError(code webhook.FaultCode) bool {
