@@ -4,7 +4,7 @@
 //
 // An Engine over a store is all that a program embeds:
 //
-//	st, err := sqlite.Open(ctx, "neohook-data")
+//	st, err := sqlite.Open(ctx, "neohook.db")
 //	eng, err := neohook.New(ctx, st, neohook.Options{})
 //	go eng.Run(ctx)
 //
