@@ -15,97 +15,12 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// MaxHeaderValueBytes bounds the value of a custom header.
-const MaxHeaderValueBytes = 4096
-
 // The fields of InfoHeaders.
 const (
 	HeaderEventType  = "webhook-event-type"
 	HeaderDeliveryID = "webhook-delivery-id"
 	HeaderAttempt    = "webhook-attempt"
 )
-
-// reservedNames can't be custom headers: they are set by the adapter, frame the message,
-// or mean something to proxies on the way.
-var reservedNames = map[string]bool{
-	"age": true, "cache-control": true, "clear-site-data": true, "connection": true,
-	"content-encoding": true, "content-language": true, "content-length": true,
-	"content-location": true, "content-type": true, "expect": true, "expires": true,
-	"host": true, "http2-settings": true, "keep-alive": true, "pragma": true,
-	"proxy-authenticate": true, "proxy-authorization": true, "proxy-connection": true,
-	"te": true, "trailer": true, "trailers": true, "transfer-encoding": true,
-	"upgrade": true, "user-agent": true, "warning": true,
-}
-
-// reservedPrefixes belong to the signature and to clouds, which trust what bears them.
-var reservedPrefixes = []string{
-	"svix-", "webhook-", "x-amz-", "x-amzn-", "x-azure-", "x-fd-", "x-gfe", "x-goog-", "x-google", "x-svix-",
-}
-
-// CheckHeader says what keeps a name and value from being a custom header; nil if
-// nothing does. A name is a token (RFC 9110, 5.6.2) and neither reserved nor under a
-// reserved prefix, in any case. A value has at most MaxHeaderValueBytes and no control
-// character but the tab. The error does not repeat the value, which may be a secret.
-func CheckHeader(name, value string) error {
-	if err := checkName(name); err != nil {
-		return err
-	}
-	return checkValue(value)
-}
-
-func checkName(name string) error {
-	if name == "" {
-		return errors.New("the name is empty")
-	}
-	for i := range len(name) {
-		if !tokenBytes[name[i]] {
-			return fmt.Errorf("the name has the character %q, which is not allowed in one", name[i])
-		}
-	}
-	const longest = 32 // of the reserved names and prefixes
-	var room [longest]byte
-	lower := string(appendLower(room[:0], name[:min(len(name), longest)]))
-	if len(name) < longest && reservedNames[lower] {
-		return fmt.Errorf("the name %q is reserved", name)
-	}
-	for _, prefix := range reservedPrefixes {
-		if strings.HasPrefix(lower, prefix) {
-			return fmt.Errorf("names that begin with %q are reserved", prefix)
-		}
-	}
-	return nil
-}
-
-func checkValue(value string) error {
-	if len(value) > MaxHeaderValueBytes {
-		return fmt.Errorf("the value has %d bytes, more than %d", len(value), MaxHeaderValueBytes)
-	}
-	for i := range len(value) {
-		if char := value[i]; char < ' ' && char != '\t' || char == 0x7f {
-			return fmt.Errorf("the value has the control character %q", char)
-		}
-	}
-	return nil
-}
-
-func appendLower(out []byte, text string) []byte {
-	for i := range len(text) {
-		char := text[i]
-		if 'A' <= char && char <= 'Z' {
-			char += 'a' - 'A'
-		}
-		out = append(out, char)
-	}
-	return out
-}
-
-// tokenBytes are the characters of a token, RFC 9110, 5.6.2.
-var tokenBytes = func() (is [256]bool) {
-	for _, char := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-		is[char] = true
-	}
-	return is
-}()
 
 // HeaderBuilder makes the header of a webhook's request: the Standard Webhooks fields,
 // what describes the body, and the endpoint's own. The zero value is ready. It is safe
@@ -162,7 +77,7 @@ func (b *HeaderBuilder) append(
 	if id == "" {
 		return nil, errors.New("the delivery has neither an Event nor an ID to be known by")
 	}
-	if err := checkValue(id); err != nil {
+	if err := webhook.CheckHeaderValue(id); err != nil {
 		return nil, fmt.Errorf("the event's id: %w", err)
 	}
 	signatures, err := b.sign(endpoint, id, at, delivery.Payload)
@@ -210,10 +125,10 @@ func (b *HeaderBuilder) appendGeneral(fields []field, custom map[string]string, 
 }
 
 func appendInfo(fields []field, delivery *webhook.Delivery) ([]field, error) {
-	if err := checkValue(delivery.EventType); err != nil {
+	if err := webhook.CheckHeaderValue(delivery.EventType); err != nil {
 		return nil, fmt.Errorf("the event's type: %w", err)
 	}
-	if err := checkValue(string(delivery.ID)); err != nil {
+	if err := webhook.CheckHeaderValue(string(delivery.ID)); err != nil {
 		return nil, fmt.Errorf("the delivery's id: %w", err)
 	}
 	if delivery.EventType != "" {
@@ -228,7 +143,7 @@ func appendInfo(fields []field, delivery *webhook.Delivery) ([]field, error) {
 // appendCustom keeps the spelling of the names, as far as HTTP/1.1 shows it.
 func appendCustom(fields []field, custom map[string]string) ([]field, error) {
 	for name, value := range custom {
-		if err := CheckHeader(name, value); err != nil {
+		if err := webhook.CheckHeader(name, value); err != nil {
 			return nil, fmt.Errorf("headers.%s: %w", strconv.QuoteToASCII(name), err)
 		}
 		fields = append(fields, field{name, value})

@@ -135,7 +135,7 @@ func (o Options) withDefaults() (Options, error) {
 	if err := checkProtocol(o.Protocol); err != nil {
 		return o, fmt.Errorf("httpadapter: Protocol: %w", err)
 	}
-	if err := checkValue(o.UserAgent); err != nil {
+	if err := webhook.CheckHeaderValue(o.UserAgent); err != nil {
 		return o, fmt.Errorf("httpadapter: UserAgent: %w", err)
 	}
 	if err := checkTLS(o.TLS); err != nil {
