@@ -17,9 +17,10 @@ import (
 type zone struct {
 	address string
 
-	mu      sync.Mutex
-	names   map[string]func(q question) reply
-	queries map[string]int // by name and type, such as "a.test. A"
+	mu       sync.Mutex
+	fallback func(q question) reply // for a name it does not know; nil: it does not exist
+	names    map[string]func(q question) reply
+	queries  map[string]int // by name and type, such as "a.test. A"
 }
 
 type question struct {
@@ -83,6 +84,9 @@ func (z *zone) ServeDNS(w dns.ResponseWriter, r *dns.Msg) {
 	q.count = z.queries[key]
 	z.queries[key]++
 	answer := z.names[q.name]
+	if answer == nil {
+		answer = z.fallback
+	}
 	z.mu.Unlock()
 	m := new(dns.Msg).SetReply(r)
 	m.RecursionAvailable = true
@@ -117,6 +121,13 @@ func (z *zone) on(name string, answer func(question) reply) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	z.names[name] = answer
+}
+
+// otherwise answers for the names that it does not know.
+func (z *zone) otherwise(answer func(q question) reply) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.fallback = answer
 }
 
 func (z *zone) asked(name, kind string) int {

@@ -103,6 +103,9 @@ func checkLabel(label string) error {
 	if label == "" || len(label) > 63 {
 		return errors.New("each part of a name has 1 to 63 characters")
 	}
+	if label[0] == '-' || label[len(label)-1] == '-' {
+		return errors.New("no part of a name begins or ends with a hyphen")
+	}
 	for _, c := range []byte(label) {
 		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
 			return fmt.Errorf("a name has no %q", c)

@@ -144,11 +144,11 @@ func (p *proxy) connect(ctx context.Context, to string) (net.Conn, error) {
 	if err == nil {
 		return conn, nil
 	}
-	failed := &ProxyError{Proxy: p.String()}
+	failed := &ProxyError{Proxy: p.String(), Err: err}
 	if status, ok := err.(refusal); ok { //nolint:errorlint // tunnel returns it as it is
-		failed.StatusCode = int(status)
-	} else {
-		failed.Err = err
+		failed.StatusCode, failed.Err = int(status), nil
+	} else if ctx.Err() != nil {
+		failed.Err = ctx.Err() // what it did to the connection says less
 	}
 	return nil, failed
 }
