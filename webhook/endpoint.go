@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"net/url"
 	"slices"
 	"time"
 )
@@ -71,6 +72,19 @@ const (
 type RetiringSecret struct {
 	Secret  Secret
 	Expires time.Time
+}
+
+// ShownURL is the URL without its password, as a Result tells it; "" where it can't be
+// read.
+func (ep *Endpoint) ShownURL() string {
+	parsed, err := url.Parse(ep.URL)
+	switch {
+	case err != nil:
+		return ""
+	case parsed.User == nil:
+		return ep.URL
+	}
+	return parsed.Redacted()
 }
 
 // Hears says whether an event of this type and these channels is for the endpoint. A

@@ -47,3 +47,18 @@ func TestSigningSecretsAreTheCurrentOneThenThoseNotExpired(t *testing.T) {
 		t.Errorf("an endpoint without a secret signs with %d", len(got))
 	}
 }
+
+func TestShownURLHasNoPassword(t *testing.T) {
+	for url, want := range map[string]string{
+		"https://example.com/hook?key=1":         "https://example.com/hook?key=1",
+		"https://user:hunter2@example.com/hook":  "https://user:xxxxx@example.com/hook",
+		"https://user@example.com":               "https://user@example.com",
+		"https://exa mple.com:hunter2@x/":        "",
+		"https://user:hunter2@example.com/%zz%%": "",
+		"":                                       "",
+	} {
+		if got := (&webhook.Endpoint{URL: url}).ShownURL(); got != want {
+			t.Errorf("%q is shown as %q, want %q", url, got, want)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -175,7 +174,7 @@ func (a *Adapter) answer(ctx context.Context, request *Request, endpoint *webhoo
 	}
 
 	result := webhook.Result{
-		Attempt: attempt, URL: shownURL(endpoint.URL), Method: cmp.Or(endpoint.Method, webhook.DefaultMethod),
+		Attempt: attempt, URL: endpoint.ShownURL(), Method: cmp.Or(endpoint.Method, webhook.DefaultMethod),
 		StartedAt: request.At, BytesSent: int64(len(request.Delivery.Payload)),
 	}
 	timeout := cmp.Or(max(0, endpoint.Timeout), webhook.DefaultTimeout)
@@ -240,7 +239,7 @@ func (a *Adapter) refuse(endpoint *webhook.Endpoint, attempt int, code webhook.F
 	result := webhook.Result{Attempt: attempt, StartedAt: time.Now(), Fault: fault(code, webhook.PhasePrepare, err)}
 	result.CompletedAt = result.StartedAt
 	if endpoint != nil {
-		result.URL, result.Method = shownURL(endpoint.URL), cmp.Or(endpoint.Method, webhook.DefaultMethod)
+		result.URL, result.Method = endpoint.ShownURL(), cmp.Or(endpoint.Method, webhook.DefaultMethod)
 	}
 	return result
 }
@@ -251,16 +250,4 @@ func fault(code webhook.FaultCode, phase webhook.Phase, err error) *webhook.Faul
 		kind = webhook.FaultTimeout
 	}
 	return &webhook.Fault{Kind: kind, Code: code, Phase: phase, Message: err.Error(), Cause: err}
-}
-
-// shownURL drops a password.
-func shownURL(text string) string {
-	parsed, err := url.Parse(text)
-	if err != nil {
-		return ""
-	}
-	if parsed.User == nil {
-		return text
-	}
-	return parsed.Redacted()
 }
