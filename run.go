@@ -107,7 +107,9 @@ func (e *Engine) Run(ctx context.Context) error {
 		return errors.New("neohook: Run was called before: make a new Engine")
 	}
 	defer e.close()
-	if err := e.lanes.Recover(ctx); err != nil {
+	if err := e.lanes.Recover(ctx); ctx.Err() != nil {
+		return nil // told to end before it began
+	} else if err != nil {
 		return fmt.Errorf("neohook: reading the backlog: %w", err)
 	}
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
