@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// banner is what serve prints once it is ready: where it is, and a script to paste that
+// makes an application, an endpoint and a first event.
+func (c *serveCommand) banner(srv *server) string {
+	info, _ := debug.ReadBuildInfo()
+	token := filepath.Join(srv.folder, tokenFile)
+	var out strings.Builder
+	fmt.Fprintf(&out, "\nNeohook %s is listening on %s\n", buildVersion(version, info), baseURL(srv.listener))
+	if srv.token == "" {
+		fmt.Fprintf(&out, "The API token is lost: stop the server and run neohook token --new --data %s\n", quote(c.Data))
+	} else {
+		fmt.Fprintf(&out, "The API token is in %s\n", token)
+	}
+	out.WriteString("\nA receiver, in a second terminal:\n\n    neohook receive\n")
+	if !c.allows(netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
+		out.WriteString("\nThis server sends to public addresses only, so the receiver gets nothing\n" +
+			"until the server is started with --egress-allow 127.0.0.0/8\n")
+	}
+	out.WriteString("\nA first event, to paste into a third:\n\n")
+	for line := range strings.Lines(firstEvent(baseURL(srv.listener), token)) {
+		out.WriteString("    " + line)
+	}
+	return out.String() + "\n"
+}
+
+func (c *serveCommand) allows(address netip.Addr) bool {
+	return slices.ContainsFunc(c.EgressAllow, func(block cidr) bool {
+		return netip.Prefix(block).Contains(address)
+	})
+}
+
+// firstEvent is a script for any shell. Pasted twice, it makes a second event of the
+// same application and endpoint.
+func firstEvent(server, tokenFile string) string {
+	return fmt.Sprintf(`TOKEN=$(cat %s)
+api() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' %s/api/v1"$@"; echo; }
+api '/app?get_if_exists=true' -d '{"uid": "acme", "name": "Acme"}'
+api /app/acme/endpoint/first -X PUT -d '{"uid": "first", "url": "http://127.0.0.1:9000/"}'
+api /app/acme/msg -d '{"eventType": "invoice.paid", "payload": {"invoice": 42, "amount": "19.90"}}'
+`, quote(tokenFile), server)
+}
+
+// quote makes one word of text for any shell.
+func quote(text string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./"
+	if strings.Trim(text, plain) == "" && text != "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}

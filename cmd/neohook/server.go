@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/netip"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/egress"
+	"github.com/neohook/neohook/httpapi"
+	"github.com/neohook/neohook/store/sqlite"
+	"github.com/neohook/neohook/webhook"
+)
+
+// requestGrace is how long requests in flight may take once the server ends.
+const requestGrace = 5 * time.Second
+
+// server is a data folder with everything that works on it, open and not yet running.
+type server struct {
+	folder   string // absolute
+	log      *slog.Logger
+	grace    time.Duration
+	listener net.Listener
+	store    *sqlite.Store
+	engine   *neohook.Engine
+	http     *http.Server
+	// debug serves profiles; nil where none are asked for.
+	debug net.Listener
+	// token is the text of the API token; "" where it is lost.
+	token string
+}
+
+// openServer takes the address, then the folder, and joins what works on them. Nothing
+// is delivered before run.
+func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, err error) {
+	folder, err := filepath.Abs(s.Data)
+	if err != nil {
+		return nil, err
+	}
+	srv := &server{folder: folder, log: log, grace: time.Duration(s.Grace)}
+	defer func() {
+		if err != nil {
+			_ = srv.close() // err is the one to tell of
+		}
+	}()
+	if srv.listener, err = listen(ctx, s.Listen); err != nil {
+		return nil, err
+	}
+	if s.DebugListen != "" {
+		if srv.debug, err = listen(ctx, s.DebugListen); err != nil {
+			return nil, err
+		}
+	}
+	if srv.store, err = openStore(ctx, folder); err != nil {
+		return nil, err
+	}
+	if srv.engine, err = neohook.New(ctx, srv.store, s.options(log)); err != nil {
+		return nil, err
+	}
+	srv.token, err = ensureToken(ctx, srv.store, folder, time.Now())
+	if errors.Is(err, errTokenLost) { // whoever has its text can go on working
+		log.WarnContext(ctx, "token file is lost", "hint", err.Error())
+	} else if err != nil {
+		return nil, err
+	}
+	info, _ := debug.ReadBuildInfo()
+	api, err := httpapi.New(srv.engine, httpapi.Options{
+		Tokens: srv.store, Logger: log, Version: buildVersion(version, info),
+	})
+	if err != nil {
+		return nil, err
+	}
+	srv.http = newHTTPServer(api, log)
+	return srv, nil
+}
+
+// options are the engine's part of the settings.
+func (s settings) options(log *slog.Logger) neohook.Options {
+	allow := make([]netip.Prefix, len(s.EgressAllow))
+	for i, block := range s.EgressAllow {
+		allow[i] = netip.Prefix(block)
+	}
+	return neohook.Options{
+		Keyset:              []byte(s.Keyset),
+		KeysetFile:          s.KeysetFile,
+		Egress:              egress.Options{Allow: allow},
+		Schedule:            webhook.Schedule(s.RetrySchedule),
+		MaxPayloadBytes:     int(s.MaxPayload),
+		EndpointConcurrency: int(s.EndpointConcurrency),
+		MaxAttempts:         int(s.MaxAttempts),
+		MaxMemoryBytes:      int64(s.MaxMemory),
+		SvixHeaders:         s.SvixHeaders,
+		Grace:               time.Duration(s.Grace),
+		Logger:              log,
+	}
+}
+
+// run serves and delivers until ctx ends, then winds down in this order:
+//
+//  1. No further connection is taken, and requests in flight are answered, within
+//     requestGrace. The engine works on meanwhile, since they may be publishing.
+//  2. The engine starts no attempt. Those in flight go on until they end, or are cut off
+//     uncounted after the setting's grace. What came of them is on disk.
+//  3. Profiles are served until here.
+//  4. close: the store, and with it the lock on the folder.
+//
+// Should a part end by itself, the rest ends too.
+func (srv *server) run(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivering()
+
+	var wg sync.WaitGroup
+	var profiled, delivered error
+	profiling, stopProfiling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopProfiling()
+	if srv.debug != nil {
+		wg.Go(func() {
+			defer stopServing()
+			profiled = serveHTTP(profiling, newHTTPServer(profiles(), srv.log), srv.debug, 0)
+		})
+	}
+	wg.Go(func() {
+		defer stopProfiling()
+		defer stopServing()
+		delivered = srv.engine.Run(delivering)
+	})
+	served := serveHTTP(serving, srv.http, srv.listener, requestGrace)
+	stopDelivering()
+	wg.Wait()
+	if delivered != nil {
+		delivered = fmt.Errorf("delivery ended: %w", delivered)
+	}
+	return errors.Join(delivered, served, profiled)
+}
+
+// profiles serves what net/http/pprof would put on every server of the process.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// close lets go of the folder and the address. It is called once run has returned, or
+// instead of it.
+func (srv *server) close() error {
+	for _, listener := range []net.Listener{srv.listener, srv.debug} {
+		if listener != nil {
+			_ = listener.Close() // run has closed it already, if it ran
+		}
+	}
+	if srv.store == nil {
+		return nil
+	}
+	return srv.store.Close()
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"reflect"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// place says where a server keeps its things.
+type place struct {
+	Config string `placeholder:"FILE" help:"YAML file with any of these settings, by their names."`
+	Data   string `placeholder:"DIR" default:"neohook-data" help:"Folder of the database, the key set and the API token. Made if it is missing."`
+}
+
+// settings is the one list of what can be configured. A field is at once a flag of
+// serve, a NEOHOOK_ variable, a key of the configuration file, a row of the README's
+// table and an attribute of the first log line. Its tags give the default and the help;
+// "secret" keeps it off the command line and out of print.
+type settings struct {
+	place
+
+	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:8071" help:"Address the API is served on. Port 0 takes a free one."`
+	EgressAllow         []cidr    `placeholder:"CIDR" help:"Addresses that may be sent to although they are not public, as 127.0.0.0/8 for receivers on this machine. May be repeated."`
+	RetrySchedule       schedule  `placeholder:"WAITS" default:"5s,5m,30m,2h,5h,10h,10h" help:"Waits after each failed attempt; none makes one attempt."`
+	SvixHeaders         bool      `help:"Add svix-id, svix-timestamp and svix-signature beside the webhook- headers."`
+	MaxPayload          size      `placeholder:"SIZE" default:"1MiB" help:"Largest payload of an event."`
+	MaxAttempts         count     `placeholder:"N" default:"4096" help:"Most attempts in flight, over all endpoints."`
+	EndpointConcurrency count     `placeholder:"N" default:"10" help:"Most attempts in flight to one endpoint."`
+	MaxMemory           size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of payloads held in memory; what is beyond waits on disk."`
+	Grace               span      `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
+	KeysetFile          string    `placeholder:"FILE" help:"File of the key set that seals secrets in the database. Default: beside the database, made at the first start."`
+	Keyset              string    `placeholder:"JSON" secret:"" hidden:"" help:"The key set itself, a Tink keyset in JSON; wins over keyset-file."`
+	DebugListen         address   `placeholder:"HOST:PORT" help:"Address profiles (net/http/pprof) are served on, to whoever can reach it. Default: none."`
+	LogLevel            logLevel  `placeholder:"LEVEL" default:"info" help:"Least severe messages to log: debug, info, warn or error."`
+	LogFormat           logFormat `placeholder:"FORMAT" default:"text" help:"How messages are logged: text or json."`
+}
+
+const redacted = "[redacted]"
+
+// LogValue lists every setting by its name, secret ones only as set or not.
+func (s settings) LogValue() slog.Value {
+	var attrs []slog.Attr
+	_ = eachSetting(&s, func(flag *kong.Flag) error {
+		text := flag.Target.Interface()
+		if isSecret(flag) && !flag.Target.IsZero() {
+			text = redacted
+		}
+		attrs = append(attrs, slog.Any(strings.ReplaceAll(flag.Name, "-", "_"), text))
+		return nil
+	})
+	return slog.GroupValue(attrs...)
+}
+
+// defaultSettings is what serve has where nothing is said.
+func defaultSettings() (s settings, err error) {
+	parser, err := kong.New(&s, kong.NoDefaultHelp())
+	if err != nil {
+		return s, err
+	}
+	_, err = parser.Parse(nil)
+	return s, err
+}
+
+// eachSetting calls visit for every field of s, as the command line sees it.
+func eachSetting(s *settings, visit func(*kong.Flag) error) error {
+	model, err := kong.New(s, kong.NoDefaultHelp())
+	if err != nil {
+		return err
+	}
+	for _, flag := range model.Model.Flags {
+		if err := visit(flag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withDefault is the help of a flag or argument, with its default if it has one.
+func withDefault(value *kong.Value) string {
+	if !value.HasDefault {
+		return value.Help
+	}
+	return value.Help + " (default " + value.Default + ")"
+}
+
+func isSecret(flag *kong.Flag) bool { return flag.Tag.Has("secret") }
+
+// trial reads text as the flag would, and leaves the flag as it is. Its error says what
+// is wrong without naming the flag.
+func trial(flag *kong.Flag, text string) error {
+	spare := reflect.New(flag.Target.Type()).Elem()
+	err := flag.Parse(kong.Scan().PushTyped(text, kong.FlagValueToken), spare)
+	if inner := errors.Unwrap(err); inner != nil { // kong puts the flag's name before it
+		return inner
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/neohook/neohook/store/sqlite"
+)
+
+// tokenCommand prints the API token. It only reads the file where there is one, so that
+// it works beside a running server; in a folder without one it does what the first start
+// of a server would.
+type tokenCommand struct {
+	place
+
+	New bool `help:"Make a new token in place of the folder's present one, which opens nothing any more. The server must be stopped."`
+}
+
+func (c *tokenCommand) run(ctx context.Context, console console) error {
+	text, err := c.token(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(console.out, text)
+	return err
+}
+
+func (c *tokenCommand) token(ctx context.Context) (_ string, err error) {
+	if !c.New {
+		text, err := readToken(filepath.Join(c.Data, tokenFile))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return text, err
+		}
+	}
+	st, err := openStore(ctx, c.Data)
+	if errors.Is(err, sqlite.ErrInUse) && !c.New {
+		return "", fmt.Errorf("data folder %s has a running server and no token file: stop the server and run neohook token --new --data %s",
+			c.Data, c.Data)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	if c.New {
+		return replaceToken(ctx, st, c.Data, time.Now())
+	}
+	return ensureToken(ctx, st, c.Data, time.Now())
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/neohook/neohook/webhook"
+)
+
+// The kinds of value that a setting can have, where Go's own would take what makes no
+// sense or refuse it without saying what would be right.
+
+// address is a host and a numeric port to listen on; an empty host is every interface.
+type address string
+
+func (a *address) UnmarshalText(text []byte) error {
+	_, port, err := net.SplitHostPort(string(text))
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT, as 127.0.0.1:8071", text)
+	}
+	*a = address(text)
+	return nil
+}
+
+// cidr is a block of addresses.
+type cidr netip.Prefix
+
+func (c *cidr) UnmarshalText(text []byte) error {
+	prefix, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a block of addresses, as 127.0.0.0/8 or ::1/128", text)
+	}
+	*c = cidr(prefix.Masked())
+	return nil
+}
+
+func (c cidr) String() string { return netip.Prefix(c).String() }
+
+// MarshalText returns the block as it is written.
+func (c cidr) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// span is a time that something may take, 0 or more.
+type span time.Duration
+
+func (s *span) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d < 0 {
+		return fmt.Errorf("%q is not a time, as 500ms, 30s or 2m", text)
+	}
+	*s = span(d)
+	return nil
+}
+
+func (s span) String() string { return time.Duration(s).String() }
+
+// MarshalText returns the time with its units.
+func (s span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// schedule is waits between attempts.
+type schedule webhook.Schedule
+
+func (s *schedule) UnmarshalText(text []byte) error {
+	waits := schedule{} // not nil: nil would ask the engine for its default
+	if string(text) != "none" {
+		for _, part := range strings.Split(string(text), ",") {
+			wait, err := time.ParseDuration(strings.TrimSpace(part))
+			if err != nil || wait < 0 {
+				return fmt.Errorf("%q is not a wait, as 5s or 2h; write them as 5s,5m,2h, or none", part)
+			}
+			waits = append(waits, wait)
+		}
+	}
+	*s = waits
+	return nil
+}
+
+func (s schedule) String() string {
+	if len(s) == 0 {
+		return "none"
+	}
+	parts := make([]string, len(s))
+	for i, wait := range s {
+		parts[i] = wait.String()
+	}
+	return strings.Join(parts, ",")
+}
+
+// MarshalText returns the waits as they are written.
+func (s schedule) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// size is a number of bytes, 1 or more.
+type size int64
+
+// units of size, largest first.
+var units = []struct {
+	suffix string
+	bytes  size
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}}
+
+func (s *size) UnmarshalText(text []byte) error {
+	for _, unit := range units {
+		digits, found := strings.CutSuffix(string(text), unit.suffix)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseInt(digits, 10, 64)
+		if err != nil || n < 1 || n > int64(1<<50/unit.bytes) {
+			break
+		}
+		*s = size(n) * unit.bytes
+		return nil
+	}
+	return fmt.Errorf("%q is not a size, as 65536, 512KiB or 1MiB", text)
+}
+
+func (s size) String() string {
+	for _, unit := range units {
+		if s >= unit.bytes && s%unit.bytes == 0 {
+			return strconv.FormatInt(int64(s/unit.bytes), 10) + unit.suffix
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}
+
+// MarshalText returns the size in its largest whole unit.
+func (s size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// count is a number of things, 1 or more.
+type count int
+
+func (c *count) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(string(text), 10, 32)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is not a whole number of 1 or more", text)
+	}
+	*c = count(n)
+	return nil
+}
+
+// logLevel is the least severe level that is logged.
+type logLevel slog.Level
+
+func (l *logLevel) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "debug", "info", "warn", "error":
+		return (*slog.Level)(l).UnmarshalText(text)
+	}
+	return fmt.Errorf("%q is not one of debug, info, warn, error", text)
+}
+
+func (l logLevel) String() string { return strings.ToLower(slog.Level(l).String()) }
+
+// MarshalText returns the level's name.
+func (l logLevel) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
+// logFormat is how messages are written.
+type logFormat string
+
+func (f *logFormat) UnmarshalText(text []byte) error {
+	switch format := logFormat(text); format {
+	case "text", "json":
+		*f = format
+		return nil
+	}
+	return fmt.Errorf("%q is not one of text, json", text)
+}
