@@ -115,6 +115,9 @@ var drivers = []string{
 	"modernc.org/...", "github.com/jackc/...", "database/sql", module + "/store/sqlite/...", module + "/store/postgres/...",
 }
 
+// suites are tests to call from tests.
+var suites = []string{module + "/store/storetest", module + "/adapter/adaptertest"}
+
 // rules are the directions of docs/architecture.md.
 var rules = map[string]rule{
 	"the domain imports nothing of ours": {
@@ -132,6 +135,7 @@ var rules = map[string]rule{
 	"a store knows the contract and not the engine": {
 		packages: module + "/store/...",
 		never:    append([]string{module, module + "/internal/...", module + "/adapter/...", module + "/egress/..."}, edges...),
+		except:   suites,
 	},
 	"an adapter knows neither store nor engine": {
 		packages: module + "/adapter/...",
@@ -152,7 +156,7 @@ var rules = map[string]rule{
 	"nothing imports what tests need": {
 		packages: module + "/...",
 		never:    []string{"testing", "github.com/svix/svix-webhooks/...", "github.com/standard-webhooks/...", "pgregory.net/...", "go.uber.org/goleak"},
-		except:   []string{module + "/store/storetest"},
+		except:   suites,
 	},
 }
 
