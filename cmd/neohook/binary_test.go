@@ -159,7 +159,7 @@ func startProcess(t testing.TB, folder string, args ...string) *process {
 	return p
 }
 
-// kill ends the process as a power cut would end it.
+// kill ends the process without a chance to write anything more.
 func (p *process) kill() {
 	_ = p.command.Process.Kill() // it may have ended
 	<-p.ended

@@ -37,6 +37,9 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	for round := range uint64(rounds) {
 		t.Run(strconv.FormatUint(seed+round, 10), func(t *testing.T) {
 			run := &crashRun{t: t, folder: t.TempDir(), receiver: newCrashReceiver(t)}
+			if round%2 == 1 { // slower than the publishers: the crashes meet a backlog
+				run.receiver.takes = 4 * time.Millisecond
+			}
 			run.execute(rand.New(rand.NewPCG(seed+round, 0)))
 		})
 	}
@@ -318,7 +321,8 @@ func (run *crashRun) list(path string) (all []listed) {
 
 // crashReceiver keeps every body by its webhook-id.
 type crashReceiver struct {
-	url string
+	url   string
+	takes time.Duration // to answer
 
 	mu      sync.Mutex // guards bodies
 	bodies  map[string][]string
@@ -345,16 +349,34 @@ func (rc *crashReceiver) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	rc.bodies[id] = append(rc.bodies[id], string(body))
 	rc.mu.Unlock()
 	rc.arrived.Signal()
+	if rc.takes > 0 {
+		<-time.After(rc.takes)
+	}
 }
 
-// awaitAll waits until each of the ids has come; the test's own deadline bounds it.
+// awaitAll waits until each of the ids has come, or nothing has for longer than the first
+// retry takes.
 func (rc *crashReceiver) awaitAll(t *testing.T, ids []string) {
 	t.Helper()
+	const patience = 20 * time.Second
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
+	stalled := false
+	watchdog := time.AfterFunc(patience, func() {
+		rc.mu.Lock()
+		defer rc.mu.Unlock()
+		stalled = true
+		rc.arrived.Signal()
+	})
+	defer watchdog.Stop()
 	for _, id := range ids {
 		for len(rc.bodies[id]) == 0 {
 			rc.arrived.Wait()
+			if stalled {
+				t.Errorf("after %d of %d events nothing has come for %v", len(rc.bodies), len(ids), patience)
+				return
+			}
+			watchdog.Reset(patience)
 		}
 	}
 }
