@@ -80,13 +80,16 @@ func (api *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if length := len(r.URL.Path); length > 1 && r.URL.Path[length-1] == '/' {
 		r = withPath(r, r.URL.Path[:length-1], strings.TrimSuffix(r.URL.RawPath, "/"))
 	}
-	// The mux would redirect to a path without empty or dotted segments.
-	if r.RequestURI == "*" || r.Method == http.MethodConnect || path.Clean(r.URL.Path) != r.URL.Path {
+	if r.RequestURI == "*" || r.Method == http.MethodConnect || !isPlain(r.URL.Path) {
 		(&resource{api: api}).ServeHTTP(w, r)
 		return
 	}
 	api.mux.ServeHTTP(w, r)
 }
+
+// isPlain says that a path begins at the root and has no empty or dotted segments: the
+// mux would redirect to one that is.
+func isPlain(text string) bool { return path.Clean("/"+text) == text }
 
 func withPath(r *http.Request, plain, raw string) *http.Request {
 	asked := *r

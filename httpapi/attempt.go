@@ -75,27 +75,23 @@ type attemptsQuery struct {
 	Tag opt[string] `query:"tag"`
 }
 
-func (q *attemptsQuery) filter(from, to time.Time) neohook.AttemptFilter {
+func (q *attemptsQuery) walk() (walk, neohook.AttemptFilter) {
+	w := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.AttemptPrefix, time.Now())
 	filter := neohook.AttemptFilter{
-		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: from, To: to, WithResponse: q.wanted(),
+		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: w.from, To: w.to, WithResponse: q.wanted(),
 		StatusClass: int(q.StatusClass.Value), NoStatus: q.StatusClass.Given && q.StatusClass.Value == 0,
 	}
 	if q.Status.Given {
 		succeeded := q.Status.Value == statusSuccess
 		filter.Succeeded = &succeeded
 	}
-	return filter
+	return w, filter
 }
 
 // nothing says that no attempt can match: none is pending or being sent once it is
 // recorded, and none has a tag.
 func (q *attemptsQuery) nothing() bool {
 	return q.Tag.Given || q.Status.Given && q.Status.Value != statusSuccess && q.Status.Value != statusFail
-}
-
-func (q *attemptsQuery) walk() (walk, neohook.AttemptFilter) {
-	w, from, to := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.AttemptPrefix, time.Now())
-	return w, q.filter(from, to)
 }
 
 func (q *attemptsQuery) list(w walk, got neohook.List[webhook.Attempt]) listOut[attemptOut] {

@@ -132,13 +132,17 @@ func clip(name string) string {
 // an object within.
 func (s *shape) unknown(value reflect.Value, inside string) (names []string) {
 	if s.rest != nil {
-		if gathered, _ := value.FieldByIndex(s.rest).Interface().(jsontext.Value); len(gathered) > 0 {
-			names = memberNames(gathered, inside)
+		if gathered, _ := value.FieldByIndex(s.rest).Addr().Interface().(*jsontext.Value); len(*gathered) > 0 {
+			names = memberNames(*gathered, inside)
 		}
 	}
 	for i := range s.fields {
-		if f := &s.fields[i]; f.sub != nil {
-			m, _ := value.FieldByIndex(f.index).Addr().Interface().(member)
+		f := &s.fields[i]
+		if f.sub == nil {
+			continue
+		}
+		m, _ := value.FieldByIndex(f.index).Addr().Interface().(member)
+		if given, _ := m.state(); given {
 			names = append(names, f.sub.unknown(reflect.ValueOf(m.pointer()).Elem(), inside+f.name+".")...)
 		}
 	}

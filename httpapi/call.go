@@ -36,14 +36,14 @@ type call struct {
 	// status is that of the answer where it is not the operation's usual one.
 	status int
 	// buf holds the request's body, then the answer's.
-	buf     bytes.Buffer
+	buf     *bytes.Buffer
 	ignored []string
 }
 
-// calls are kept for their buffers.
-var calls = sync.Pool{New: func() any { return new(call) }}
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxKeptBytes is the largest buffer worth keeping for the next call.
+// maxKeptBytes is the largest buffer worth keeping for the next call, and the largest
+// made for a body before it has arrived.
 const maxKeptBytes = 64 << 10
 
 // Fields of answers that are always the same.
@@ -56,8 +56,8 @@ var (
 // ServeHTTP answers a request to the resource, whatever happens.
 func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c, _ := calls.Get().(*call)
-	*c = call{api: res.api, req: r, resp: w, id: strconv.FormatUint(rand.Uint64()|1<<63, 36), buf: c.buf}
+	buf, _ := buffers.Get().(*bytes.Buffer)
+	c := &call{api: res.api, req: r, resp: w, id: requestID(), buf: buf}
 	header := w.Header()
 	header[requestIDHeader] = []string{c.id}
 	header["Cache-Control"] = noStore
@@ -68,11 +68,16 @@ func (res *resource) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		log.DebugContext(r.Context(), "request", "request_id", c.id, "method", r.Method, "path", r.URL.Path,
 			"status", status, "duration", time.Since(start))
 	}
-	if c.buf.Cap() <= maxKeptBytes {
-		*c = call{buf: c.buf}
-		c.buf.Reset()
-		calls.Put(c)
+	if buf.Cap() <= maxKeptBytes {
+		buf.Reset()
+		buffers.Put(buf)
 	}
+}
+
+// requestID returns a name that no other request of these days has.
+func requestID() string {
+	const digits = 36
+	return strconv.FormatUint(rand.Uint64()|1<<63, digits) //nolint:gosec // nothing is guarded by it
 }
 
 // serve answers and returns the status.
@@ -121,12 +126,7 @@ func (c *call) refuse(err error) int {
 	}
 	no := refuse(err, names)
 	if no.status >= http.StatusInternalServerError {
-		level := slog.LevelError
-		if no.status == http.StatusServiceUnavailable {
-			level = slog.LevelWarn
-		}
-		c.api.log.Log(c.req.Context(), level, "request failed", "request_id", c.id, "operation", c.opName(),
-			"status", no.status, "error", no.cause)
+		c.logFault(no)
 	}
 	header := c.resp.Header()
 	if no.status == http.StatusUnauthorized {
@@ -139,6 +139,19 @@ func (c *call) refuse(err error) int {
 		header.Set("Retry-After", no.retryAfter)
 	}
 	return c.send(no.status, no.body())
+}
+
+// logFault says why the server could not do what was asked.
+func (c *call) logFault(no *refusal) {
+	level := slog.LevelError
+	switch {
+	case c.ctx().Err() != nil:
+		level = slog.LevelDebug // the client has gone: nothing failed
+	case no.status == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	}
+	c.api.log.Log(c.ctx(), level, "request failed", "request_id", c.id, "operation", c.opName(),
+		"status", no.status, "error", no.cause)
 }
 
 func (c *call) opName() string {
@@ -162,7 +175,7 @@ func (c *call) send(status int, body any) int {
 		return status
 	}
 	c.buf.Reset()
-	if err := json.MarshalWrite(&c.buf, body, encodeOptions); err != nil {
+	if err := json.MarshalWrite(c.buf, body, encodeOptions); err != nil {
 		c.api.log.ErrorContext(c.req.Context(), "answer can't be encoded", "request_id", c.id, "operation", c.opName(), "error", err)
 		status = http.StatusInternalServerError
 		c.buf.Reset()
@@ -229,9 +242,8 @@ func (c *call) receive() error {
 	if length > maxBodyBytes {
 		return errTooLarge
 	}
-	if length > 0 {
-		c.buf.Grow(int(length) + bytes.MinRead) // a byte over is what ReadFrom needs to see the end
-	}
+	// ReadFrom wants MinRead to spare to see the end without growing.
+	c.buf.Grow(int(min(max(length, 0)+bytes.MinRead, maxKeptBytes)))
 	n, err := c.buf.ReadFrom(io.LimitReader(c.req.Body, maxBodyBytes+1))
 	switch {
 	case n > maxBodyBytes:

@@ -37,6 +37,9 @@ func (f *faults) misfit(msg string, loc ...string) {
 // domain adds what the domain finds wrong inside where, except where there was a
 // complaint already.
 func (f *faults) domain(err error, names wireNames, where ...string) {
+	if err == nil {
+		return
+	}
 	var invalid *webhook.InvalidError
 	if !errors.As(err, &invalid) {
 		return

@@ -205,9 +205,9 @@ type messagesQuery struct {
 }
 
 func listMessages(c *call, q *messagesQuery, _ *none) (out listOut[messageOut], _ error) {
-	w, from, to := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.EventPrefix, time.Now())
+	w := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.EventPrefix, time.Now())
 	filter := neohook.EventFilter{
-		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: from, To: to, WithPayload: q.wanted() && !w.peek,
+		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: w.from, To: w.to, WithPayload: q.wanted() && !w.peek,
 	}
 	got, err := c.org.Events(c.ctx(), c.tenant(), filter, w.Page)
 	if err != nil {

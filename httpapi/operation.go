@@ -90,7 +90,7 @@ type resource struct {
 	allow   string
 }
 
-// allowed lists the methods in the order of the table. Who may GET may ask with HEAD.
+// add puts an operation at the path. Who may GET may ask with HEAD.
 func (res *resource) add(op *operation) {
 	res.methods[op.method] = op
 	method := op.method

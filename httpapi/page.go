@@ -38,6 +38,10 @@ type walk struct {
 	backward bool
 	// peek is a page of no items, which tells only whether there are any.
 	peek bool
+	// prefix is that of the list's ids, and from and to are the times that it is narrowed
+	// to, inclusive; zero for a list that is not by time.
+	prefix   string
+	from, to time.Time
 }
 
 func walkOf(limit opt[int64], iterator opt[string], descending bool) walk {
@@ -62,14 +66,14 @@ func (w walk) turned() walk {
 // lead on from the last item that was examined.
 func listed[D, W any](w walk, got neohook.List[D], id func(*D) string, show func(*D) W) listOut[W] {
 	if w.peek {
-		return listOut[W]{Data: []W{}, Done: got.Done && len(got.Items) == 0}
+		return listOut[W]{Data: []W{}, Done: (got.Done || w.beyond(got.Last)) && len(got.Items) == 0}
 	}
 	items := got.Items
 	if w.backward {
 		items = slices.Clone(items)
 		slices.Reverse(items)
 	}
-	out := listOut[W]{Data: make([]W, len(items)), Done: got.Done}
+	out := listOut[W]{Data: make([]W, len(items)), Done: got.Done || w.beyond(got.Last)}
 	for i := range items {
 		out.Data[i] = show(&items[i])
 	}
@@ -77,7 +81,7 @@ func listed[D, W any](w walk, got neohook.List[D], id func(*D) string, show func
 	if len(items) > 0 {
 		first, last = id(&items[0]), id(&items[len(items)-1])
 	}
-	if !got.Done && got.Last != "" {
+	if !out.Done && got.Last != "" {
 		if w.backward {
 			first = got.Last
 		} else {
@@ -108,15 +112,14 @@ const clockSkew = time.Hour
 // resolution is that of stored times.
 const resolution = time.Microsecond
 
-// over narrows a walk to the times that were asked for, both of them inclusive. It goes
-// at most 90 days from each of: before, after, the iterator, and the present where none
-// of these is given.
+// over narrows a walk to the times that were asked for. It goes at most 90 days from
+// each of: before, after, the iterator, and the present where none of these is given.
 //
 // With nothing but after, the page holds the oldest items behind it: the walk is turned.
-func (w walk) over(s span, prefix string, now time.Time) (_ walk, from, to time.Time) {
-	to = now.Add(clockSkew)
-	raise := func(at time.Time) { from = later(from, at) }
-	lower := func(at time.Time) { to = earlier(to, at) }
+func (w walk) over(s span, prefix string, now time.Time) walk {
+	w.prefix, w.to = prefix, now.Add(clockSkew)
+	raise := func(at time.Time) { w.from = later(w.from, at) }
+	lower := func(at time.Time) { w.to = earlier(w.to, at) }
 	if s.Before.Given {
 		lower(s.Before.Value.Add(-1).Truncate(resolution))
 		raise(s.Before.Value.Add(-reach))
@@ -132,11 +135,28 @@ func (w walk) over(s span, prefix string, now time.Time) (_ walk, from, to time.
 	case err == nil:
 		raise(raw.Time().Add(-reach))
 	case s.After.Given && !s.Before.Given:
-		w = w.turned()
+		return w.turned()
 	case !s.After.Given && !s.Before.Given:
 		raise(now.Add(-reach))
 	}
-	return w, from, to
+	return w
+}
+
+// outOfStep is how much earlier than its neighbours an item may be dated. Attempts are
+// listed as they were recorded and dated by their start; clocks are set back.
+const outOfStep = time.Hour
+
+// beyond says that a walk by time that has come to the id last has left what it is
+// narrowed to: nothing further will match, however much is there.
+func (w walk) beyond(last string) bool {
+	raw, err := webhook.ParseRawID(w.prefix, last)
+	if err != nil || w.prefix == "" {
+		return false
+	}
+	if w.Descending {
+		return raw.Time().Before(w.from.Add(-outOfStep))
+	}
+	return raw.Time().After(w.to.Add(outOfStep))
 }
 
 func later(a, b time.Time) time.Time {

@@ -12,7 +12,6 @@ import (
 func given[T any](value T) opt[T] { return opt[T]{Value: value, Given: true} }
 
 func TestPageIsShownInTheOrderOfTheList(t *testing.T) {
-	const limit = 3
 	show := func(s *string) string { return *s }
 	tests := map[string]struct {
 		iterator opt[string]
@@ -71,11 +70,36 @@ func TestListByTimeReachesNinetyDays(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w, from, to := walkOf(opt[int64]{}, test.iterator, true).over(test.span, "msg_", now)
-			if !from.Equal(test.from) || !to.Equal(test.to) || w.Descending == test.ascending || w.backward != test.ascending {
-				t.Errorf("from %v to %v, descending %v, turned %v; want %v to %v", from, to, w.Descending, w.backward, test.from, test.to)
+			w := walkOf(opt[int64]{}, test.iterator, true).over(test.span, "msg_", now)
+			if !w.from.Equal(test.from) || !w.to.Equal(test.to) || w.Descending == test.ascending || w.backward != test.ascending {
+				t.Errorf("from %v to %v, descending %v, turned %v; want %v to %v", w.from, w.to, w.Descending, w.backward, test.from, test.to)
 			}
 		})
+	}
+}
+
+// A store goes on examining what lies outside the time that was asked for; a client must
+// not be led through all of it.
+func TestListByTimeEndsWhereItsTimeEnds(t *testing.T) {
+	now := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	id := func(at time.Time) string { return webhook.MakeRawID(at, [15]byte{}).Format("msg_") }
+	show := func(s *string) string { return *s }
+	item := id(now.AddDate(0, 0, -89))
+	for name, test := range map[string]struct {
+		last string
+		next string
+		done bool
+	}{
+		"within":        {id(now.AddDate(0, 0, -89)), id(now.AddDate(0, 0, -89)), false},
+		"a little out":  {id(now.AddDate(0, 0, -90).Add(-time.Minute)), id(now.AddDate(0, 0, -90).Add(-time.Minute)), false},
+		"out":           {id(now.AddDate(0, 0, -91)), item, true},
+		"nothing there": {"", item, false},
+	} {
+		w := walkOf(opt[int64]{}, opt[string]{}, true).over(span{}, "msg_", now)
+		out := listed(w, neohook.List[string]{Items: []string{item}, Last: test.last}, show, show)
+		if out.Done != test.done || *out.Iterator != test.next {
+			t.Errorf("%s: done %v at %s, want %v at %s", name, out.Done, *out.Iterator, test.done, test.next)
+		}
 	}
 }
 

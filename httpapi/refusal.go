@@ -54,6 +54,10 @@ var (
 		status: http.StatusUnauthorized, code: "authentication_failed",
 		detail: "This is the signing secret of an endpoint, not an API token. The server's operator has the token: neohook token prints it.",
 	}
+	errBadToken = &refusal{
+		status: http.StatusBadRequest, code: "bad_token",
+		detail: "The organisation of this token does not begin with org_",
+	}
 	errTooLarge = &refusal{
 		status: http.StatusRequestEntityTooLarge, code: "payload_too_large",
 		detail: "The request body is larger than 2097152 bytes",
@@ -99,6 +103,11 @@ func refuse(err error, names wireNames) *refusal {
 		return &refusal{
 			status: http.StatusServiceUnavailable, code: "stopping", retryAfter: "5", cause: err,
 			detail: "The server is stopping. Repeat the request",
+		}
+	case errors.Is(err, store.ErrStale):
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "contended", retryAfter: "1", cause: err,
+			detail: "Others kept changing the same thing. Repeat the request",
 		}
 	case errors.Is(err, store.ErrCommitUnknown):
 		return &refusal{

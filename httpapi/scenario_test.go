@@ -100,6 +100,8 @@ func TestWhoMayAsk(t *testing.T) {
 	w.play("scheme in capitals", scenario{path: "/app", header: as("BEARER " + token), status: 200})
 	w.play("signing secret", scenario{path: "/app", header: as("Bearer " + knownSecret), status: 401, want: []string{"signing secret"}, not: []string{knownSecret}})
 	w.play("prefix of a token", scenario{path: "/app", header: as("Bearer " + token[:len(token)-1]), status: 401, want: refused})
+	w.play("head", scenario{method: "HEAD", path: "/app", status: 200})
+	w.play("head of nothing", scenario{method: "HEAD", path: "/app/none", status: 404})
 	w.play("a bad query comes before", scenario{path: "/app?limit=x", header: as("Bearer nonsense"), status: 400})
 	w.play("a bad path comes after", scenario{path: "/app/a%20b", header: as("Bearer nonsense"), status: 401})
 	w.play("a bad body comes after", scenario{method: "POST", path: "/app", body: "{", header: as("Bearer nonsense"), status: 401})
@@ -191,6 +193,9 @@ func TestApplications(t *testing.T) {
 				w.play("patch, bad "+field, scenario{method: "PATCH", path: "/app/acme", body: strings.Replace(body, `"name":"x",`, "", 1), status: 422, field: "body/" + field})
 			}
 		}
+		w.play("list", scenario{path: "/app?limit=1", status: 200, want: []string{id, `"iterator":"` + id + `"`, `"prevIterator":"-` + id + `"`, `"done":false`}, not: []string{"Foreign"}})
+		w.play("list, newest first", scenario{path: "/app?limit=1&order=descending", status: 200, not: []string{id, "Foreign"}})
+		w.play("list, made-up iterator", scenario{path: "/app?iterator=app_" + strings.Repeat("0", 27), status: 422, field: "query/iterator"})
 		w.play("get by uid", scenario{path: "/app/acme", status: 200, want: []string{id, `"metadata":{"plan":"gold"}`}})
 		w.play("get by id", scenario{path: "/app/" + id, status: 200, want: []string{`"uid":"acme"`}})
 		w.play("get none", scenario{path: "/app/none", status: 404, want: []string{"Application not found"}})
@@ -286,6 +291,11 @@ func TestEndpoints(t *testing.T) {
 				}
 			}
 		}
+		w.play("list", scenario{path: path + "?limit=2", status: 200, want: []string{`"data":[{"id":"ep_`, `"iterator":"ep_`, `"prevIterator":"-ep_`, `"done":false`}, not: append(hidden, "theirs")})
+		w.play("list, oldest first", scenario{path: path + "?limit=1&order=ascending", status: 200, want: []string{id}, not: hidden})
+		w.play("list, odd order", scenario{path: path + "?order=random", status: 400, want: []string{"order"}})
+		w.play("list, another's iterator", scenario{path: path + "?iterator=" + ids["app"], status: 422, field: "query/iterator"})
+		w.play("list of none", scenario{path: "/app/none/endpoint", status: 404, want: []string{"Application not found"}})
 		w.play("get by uid", scenario{path: path + "/orders", status: 200, want: []string{id, `"https://receiver.example/"`}, not: hidden})
 		w.play("get by ids", scenario{path: "/app/" + ids["app"] + "/endpoint/" + id, status: 200, want: []string{`"orders"`}, not: hidden})
 		w.play("get none", scenario{path: path + "/none", status: 404, want: []string{"Endpoint not found"}})
@@ -568,13 +578,14 @@ func TestFaultsOfTheServer(t *testing.T) {
 		"health":  {path: "/health", status: 503},
 		"reading": {path: "/app", status: 500},
 		"writing": {method: "POST", path: "/app", body: `{"name":"x"}`, status: 500},
+		"panic":   {path: "/app/acme/endpoint/orders", status: 500},
 	} {
 		got := w.call(cmp.Or(s.method, http.MethodGet), "/api/v1"+s.path, s.body, nil)
 		refusal(t, got, "")
 		if got.status != s.status {
 			t.Errorf("%s: %d %s, want %d", name, got.status, got.body, s.status)
 		}
-		if strings.Contains(got.body, "disk on fire") {
+		if strings.Contains(got.body, "disk on fire") || strings.Contains(got.body, "index out") {
 			t.Errorf("%s: %s tells of the inside", name, got.body)
 		}
 		if id := got.header.Get("neohook-request-id"); !strings.Contains(w.logged.String(), "request_id="+id+" ") {

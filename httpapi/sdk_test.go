@@ -27,9 +27,9 @@ import (
 func (w *world) client(token string) *svix.Svix {
 	w.Helper()
 	address, err := url.Parse(w.server.URL)
-	check(w.T, err)
+	check(w, err)
 	client, err := svix.New(token, &svix.SvixOptions{ServerUrl: address, HTTPClient: w.server.Client()})
-	check(w.T, err)
+	check(w, err)
 	return client
 }
 

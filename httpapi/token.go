@@ -80,6 +80,9 @@ func (c *call) authenticate() error {
 	if err != nil {
 		return err
 	}
+	if !strings.HasPrefix(string(organisation), webhook.OrganisationPrefix) {
+		return errBadToken
+	}
 	c.org = c.api.engine.In(organisation)
 	return nil
 }

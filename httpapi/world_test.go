@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,8 +38,9 @@ const (
 
 // world is a server over a running engine.
 type world struct {
-	*testing.T
+	testing.TB
 	engine *neohook.Engine
+	api    *httpapi.API
 	server *httptest.Server
 	// recorded gets a value for each attempt that is on record.
 	recorded chan struct{}
@@ -50,17 +52,18 @@ type world struct {
 type worldOptions struct {
 	store   store.Store
 	adapter webhook.Adapter
+	log     *slog.Logger
 	options neohook.Options
 }
 
-func newWorld(t *testing.T, opts worldOptions) *world {
+func newWorld(t testing.TB, opts worldOptions) *world {
 	t.Helper()
 	st := opts.store
 	if st == nil {
 		st = memstore.New()
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	w := &world{T: t, recorded: make(chan struct{}, 1<<12), logged: new(syncBuffer)}
+	w := &world{TB: t, recorded: make(chan struct{}, 1<<20), logged: new(syncBuffer)}
 
 	options := opts.options
 	options.Adapter = opts.adapter
@@ -91,12 +94,15 @@ func newWorld(t *testing.T, opts worldOptions) *world {
 			t.Fatal(err)
 		}
 	}
-	log := slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := opts.log
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	api, err := httpapi.New(w.engine, httpapi.Options{Tokens: st, Logger: log, Version: testVersion})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = httptest.NewServer(api)
+	w.api, w.server = api, httptest.NewServer(api)
 	t.Cleanup(w.server.Close)
 	return w
 }
@@ -124,7 +130,10 @@ func (s watchedStore) Commit(ctx context.Context, batch *store.Batch) ([]store.V
 	if err == nil {
 		for i := range batch.Outcomes {
 			if batch.Outcomes[i].Attempt != nil {
-				s.recorded <- struct{}{}
+				select {
+				case s.recorded <- struct{}{}:
+				default: // nobody has waited for a long time
+				}
 			}
 		}
 	}
@@ -238,16 +247,16 @@ func (w *world) state() string {
 	var all bytes.Buffer
 	for _, org := range []*neohook.Organisation{w.engine.Organisation, w.engine.In(otherOrg)} {
 		tenants, err := org.Tenants(w.Context(), neohook.Page{Limit: 250})
-		check(w.T, err)
+		check(w, err)
 		for _, tenant := range tenants.Items {
 			endpoints, err := org.Endpoints(w.Context(), tenant.ID, neohook.Page{Limit: 250})
-			check(w.T, err)
+			check(w, err)
 			events, err := org.Events(w.Context(), tenant.ID, neohook.EventFilter{WithPayload: true}, neohook.Page{Limit: 250})
-			check(w.T, err)
+			check(w, err)
 			fmt.Fprintf(&all, "%+v\n", tenant)
 			for _, ep := range endpoints.Items {
 				ep, err := org.Endpoint(w.Context(), tenant.ID, ep.ID)
-				check(w.T, err)
+				check(w, err)
 				fmt.Fprintf(&all, "  %+v %s\n", ep, string(ep.Secret))
 			}
 			for _, ev := range events.Items {
@@ -258,7 +267,7 @@ func (w *world) state() string {
 	return all.String()
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -283,8 +292,9 @@ type scenario struct {
 
 func (w *world) play(name string, s scenario) {
 	w.Helper()
-	w.Run(name, func(t *testing.T) {
-		w := &world{T: t, engine: w.engine, server: w.server, recorded: w.recorded, logged: w.logged}
+	test, _ := w.TB.(*testing.T)
+	test.Run(name, func(t *testing.T) {
+		w := &world{TB: t, engine: w.engine, api: w.api, server: w.server, recorded: w.recorded, logged: w.logged}
 		path, whole := strings.CutPrefix(s.path, "!")
 		if !whole {
 			path = "/api/v1" + path
@@ -293,7 +303,14 @@ func (w *world) play(name string, s scenario) {
 		if s.status >= 400 {
 			before = w.state()
 		}
-		got := w.call(cmp.Or(s.method, "GET"), path, s.body, s.header)
+		method := cmp.Or(s.method, "GET")
+		got := w.call(method, path, s.body, s.header)
+		if operation, statuses := w.api.Declared(method, path); operation != "" {
+			notePlayed(operation, got.status)
+			if !slices.Contains(statuses, got.status) {
+				t.Errorf("the table does not say that %s answers with %d", operation, got.status)
+			}
+		}
 		if got.status != s.status {
 			t.Fatalf("%d %s, want %d", got.status, got.body, s.status)
 		}
@@ -318,7 +335,9 @@ func (w *world) play(name string, s scenario) {
 			t.Error("no request id")
 		}
 		if s.status >= 400 {
-			refusal(t, got, s.field)
+			if s.method != http.MethodHead {
+				refusal(t, got, s.field)
+			}
 			if after := w.state(); after != before {
 				t.Errorf("the refused request changed something: before\n%s\nafter\n%s", before, after)
 			}
@@ -381,10 +400,17 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// brokenStore fails once it is told to.
+// brokenStore fails once it is told to, and panics when asked for an endpoint.
 type brokenStore struct {
 	store.Store
 	broken atomic.Bool
+}
+
+func (s *brokenStore) EndpointByUID(ctx context.Context, tenant store.TenantKey, uid string) (store.Endpoint, error) {
+	if s.broken.Load() {
+		panic("index out of range")
+	}
+	return s.Store.EndpointByUID(ctx, tenant, uid)
 }
 
 var errBroken = errors.New("disk on fire")

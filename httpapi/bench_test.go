@@ -1,0 +1,124 @@
+package httpapi_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/httpapi"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/memstore"
+	"github.com/neohook/neohook/webhook"
+)
+
+// discarded is an answer that nobody reads.
+type discarded struct {
+	header http.Header
+	status int
+}
+
+func (d *discarded) Header() http.Header         { return d.header }
+func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discarded) WriteHeader(status int)      { d.status = status }
+
+// forgetful is a store that accepts events and keeps none, so that a benchmark measures
+// what is above it.
+type forgetful struct {
+	store.Store
+	last *atomic.Int64
+}
+
+func (s forgetful) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict, error) {
+	verdicts := make([]store.Verdict, len(batch.Accepts))
+	for i := range verdicts {
+		verdicts[i] = store.Verdict{Kind: store.Accepted, Event: store.EventKey(s.last.Add(1)), AcceptedAt: batch.Now}
+	}
+	return verdicts, nil
+}
+
+func benchmarkEngine(b *testing.B) (*neohook.Engine, http.Handler) {
+	st := forgetful{memstore.New(), new(atomic.Int64)}
+	keyset, err := neohook.NewKeyset()
+	if err != nil {
+		b.Fatal(err)
+	}
+	engine, err := neohook.New(b.Context(), st, neohook.Options{Keyset: keyset, Adapter: answers{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- engine.Run(ctx) }()
+	b.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			b.Error(err)
+		}
+	})
+	if _, err := st.InitToken(b.Context(), store.Token{Hash: sha256.Sum256([]byte(token)), Organisation: string(neohook.DefaultOrganisation), Name: "bench", CreatedAt: time.Now()}); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := engine.CreateTenant(b.Context(), webhook.Tenant{Name: "Acme", UID: "acme"}); err != nil {
+		b.Fatal(err)
+	}
+	api, err := httpapi.New(engine, httpapi.Options{Tokens: st})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return engine, api
+}
+
+// BenchmarkPublish is what one POST of a message of 1 KB costs: the handler alone, with
+// an engine over a memstore behind it that has nobody to send to, and the engine alone.
+func BenchmarkPublish(b *testing.B) {
+	payload := fmt.Sprintf(`{"id":"in_1","amount":1250,"currency":"eur","lines":[%s],"customer":{"name":"Acme","mail":"a@b.example"}}`,
+		strings.TrimSuffix(strings.Repeat(`{"sku":"A-100","quantity":2,"price":12.50,"text":"a thing"},`, 15), ","))
+	body := `{"eventType":"invoice.paid","payload":` + payload + `}`
+	var count atomic.Int64
+
+	b.Run("handler", func(b *testing.B) {
+		_, api := benchmarkEngine(b)
+		b.ReportAllocs()
+		b.SetParallelism(32)
+		b.RunParallel(func(pb *testing.PB) {
+			answer, reader := &discarded{header: make(http.Header)}, new(strings.Reader)
+			sent := httptest.NewRequest("POST", "/api/v1/app/acme/msg?with_content=false", nil)
+			sent.Header.Set("Authorization", "Bearer "+token)
+			sent.Body, sent.ContentLength = io.NopCloser(reader), int64(len(body))
+			for pb.Next() {
+				r := *sent // what a server makes is not part of the measure
+				reader.Reset(body)
+				r.Header["Idempotency-Key"] = []string{fmt.Sprint("auto_", count.Add(1))}
+				clear(answer.header)
+				api.ServeHTTP(answer, &r)
+				if answer.status != http.StatusAccepted {
+					b.Errorf("status %d", answer.status)
+					return
+				}
+			}
+		})
+	})
+	b.Run("engine", func(b *testing.B) {
+		engine, _ := benchmarkEngine(b)
+		b.ReportAllocs()
+		b.SetParallelism(32)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				once := engine.Once(neohook.Once{Key: fmt.Sprint("auto_", count.Add(1)), Request: []byte(body), KeepFor: 10 * time.Minute})
+				event := webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(payload)}
+				if _, err := once.Publish(b.Context(), event); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	})
+}
