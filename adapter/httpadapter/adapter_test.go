@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,11 +20,11 @@ import (
 
 const secret = webhook.Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
-// open makes an adapter that may dial anything, and closes it with the test.
+// open makes an adapter that may dial loopback, and closes it with the test.
 func open(t testing.TB, opts httpadapter.Options) *httpadapter.Adapter {
 	t.Helper()
-	if opts.Dialer == nil {
-		opts.Dialer = &net.Dialer{}
+	if opts.Egress.Allow == nil {
+		opts.Egress.Allow = loopback
 	}
 	a, err := httpadapter.New(opts)
 	if err != nil {

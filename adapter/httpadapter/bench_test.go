@@ -130,7 +130,6 @@ func bareClient(b *testing.B, url string) sender {
 }
 
 func adapterSender(b *testing.B, url string, opts httpadapter.Options) sender {
-	opts.Dialer = &net.Dialer{}
 	a := open(b, opts)
 	ep := endpointAt(url)
 	ep.Timeout = benchTimeout

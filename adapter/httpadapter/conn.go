@@ -30,10 +30,11 @@ type conn struct {
 // multiplexed connections carry several requests at a time.
 func (c *conn) multiplexed() bool { return c.two != nil }
 
-// reserve makes sure that a connection that was used before takes one more request.
-func (c *conn) reserve() bool {
+// takes says whether a connection that was used before takes one more request, which is
+// the seat-th at this moment.
+func (c *conn) takes(seat int) bool {
 	if c.two != nil {
-		return c.two.client.Reserve() == nil
+		return seat <= c.two.seats()
 	}
 	if c.keepFor > 0 && time.Since(c.idleSince) >= c.keepFor {
 		return false

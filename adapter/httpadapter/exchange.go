@@ -28,6 +28,7 @@ type exchange struct {
 	exhausted bool
 	dnsHit    bool
 	made      bool // the request was in order, and was tried
+	refusals  int  // of HTTP/2 connections to take it
 }
 
 // The steps of an exchange, as indexes of phases.
@@ -120,11 +121,10 @@ func (x *exchange) send(ctx context.Context, j *job, result *webhook.Result) err
 			return err
 		}
 		result.RemoteAddr = c.remote
-		heard, err := x.over(ctx, c, &m, result)
-		if err == nil || heard || !x.reused || ctx.Err() != nil || x.adapter.pool.isClosed() {
+		again, err := x.over(ctx, c, &m, result)
+		if !again || ctx.Err() != nil || x.adapter.pool.isClosed() {
 			return err
 		}
-		// The connection was closed by its peer while it was idle; another will do.
 	}
 }
 
@@ -153,10 +153,11 @@ func (x *exchange) route(j *job) route {
 }
 
 // over makes the request over a connection, reads the answer, and gives the connection
-// back. Where heard is false the request can't have done anything.
-func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhook.Result) (heard bool, err error) {
+// back. Where again is true it failed in a way that says the receiver has not acted on
+// it, and another connection may do.
+func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhook.Result) (again bool, err error) {
 	if c.two != nil {
-		return true, x.over2(ctx, c, m, result)
+		return x.over2(ctx, c, m, result)
 	}
 	resp, sent, err := c.one.roundTrip(ctx, x, m)
 	usable := false
@@ -168,13 +169,22 @@ func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhoo
 	}
 	usable = c.one.done() && usable
 	x.adapter.pool.put(c, usable)
-	return sent && m.method != http.MethodHead || resp != nil, err
+	// A connection that was kept may be closed by its peer at the moment it is used again.
+	// Then a request of which nothing has left can be made anew, and so can one that
+	// changes nothing.
+	harmless := !sent || m.method == http.MethodHead
+	return err != nil && resp == nil && x.reused && harmless, err
 }
 
-func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webhook.Result) error {
+func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webhook.Result) (again bool, err error) {
 	ctx, cancel := context.WithDeadline(ctx, x.deadline)
 	defer cancel()
 	resp, err := c.two.roundTrip(ctx, x, m)
+	if err != nil && notProcessed(err) {
+		x.adapter.pool.refused(c)
+		x.refusals++
+		return x.refusals < mostRefusals, err
+	}
 	if err == nil {
 		_, err = x.receive(resp, func(err error) error { return err }, result)
 		_ = resp.Body.Close()
@@ -182,8 +192,12 @@ func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webho
 	// A request's failure is not the connection's, but where no answer comes the
 	// connection may be dead without knowing.
 	x.adapter.pool.put(c, err == nil || !isTimeout(err))
-	return err
+	return false, err
 }
+
+// mostRefusals bounds the connections tried for one request. The first burst over a new
+// one can exceed a limit that the receiver has yet to tell.
+const mostRefusals = 4
 
 // receive reads the answer, and says whether it got to the end.
 func (x *exchange) receive(resp *http.Response, cause func(error) error, result *webhook.Result) (ended bool, err error) {

@@ -64,7 +64,7 @@ func (x *exchange) classify(fault *webhook.Fault, err error) {
 		fault.Code, fault.Message = x.timeout(fault.Phase)
 		return
 	}
-	if code, message := byText(err); code != "" {
+	if code, message := http2Fault(err); code != "" {
 		fault.Code, fault.Message = code, message
 		return
 	}
@@ -131,6 +131,8 @@ func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
 		return webhook.FaultTLS, "the receiver's certificate was not accepted: " + certs.Error()
 	case errors.As(err, &record):
 		return webhook.FaultTLSNotSpoken, "what answered does not speak TLS"
+	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"): // text alone
+		return webhook.FaultTLSVersion, "the receiver offers only versions of TLS before 1.2"
 	case errors.As(err, &remote) && remote.Op == "remote error": // a TLS alert; its type is not exported
 		return alertCode(remote.Err), "the receiver refused the TLS connection: " + remote.Err.Error()
 	case errors.Is(err, errNotHTTP2):
@@ -187,22 +189,4 @@ func alertCode(alert error) webhook.FaultCode {
 		return webhook.FaultTLSVersion
 	}
 	return webhook.FaultTLSRefused
-}
-
-// byText names what the standard library tells in text alone: of TLS, and of HTTP/2,
-// whose errors are not exported. Each is tested against the library itself.
-func byText(err error) (webhook.FaultCode, string) {
-	text := err.Error()
-	for _, known := range []struct {
-		has  string
-		code webhook.FaultCode
-	}{
-		{"tls: server selected unsupported protocol version", webhook.FaultTLSVersion},
-		{"http2: response header list larger than advertised limit", webhook.FaultHeadersTooLarge},
-	} {
-		if strings.Contains(text, known.has) {
-			return known.code, text
-		}
-	}
-	return "", ""
 }

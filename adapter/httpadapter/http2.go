@@ -3,12 +3,17 @@ package httpadapter
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/neohook/neohook/webhook"
 )
 
 // http2 speaks HTTP/2 on one connection, by net/http's means.
@@ -81,6 +86,18 @@ func (h *http2) close() {
 	_ = h.wire.Close()
 }
 
+// seats is how many requests the connection carries at a time; 0 where it takes no more.
+//
+// The client's own Reserve is not used: requests that reserved more streams than the
+// peer then allows wait for each other for ever (as of Go 1.26).
+func (h *http2) seats() int {
+	available := h.client.Available()
+	if available == 0 {
+		return 0
+	}
+	return available + h.client.InFlight()
+}
+
 // roundTrip sends a request and returns the answer. The context must live until its
 // body is read.
 func (h *http2) roundTrip(ctx context.Context, x *exchange, m *message) (*http.Response, error) {
@@ -96,4 +113,58 @@ func (h *http2) roundTrip(ctx context.Context, x *exchange, m *message) (*http.R
 		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(m.body)), int64(len(m.body))
 	}
 	return h.client.RoundTrip(req)
+}
+
+// streamError is net/http's own, which is not exported but gives itself to whatever looks
+// like golang.org/x/net/http2.StreamError.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string {
+	return fmt.Sprintf("stream %d ended with code %d", e.StreamID, e.Code)
+}
+
+// Codes of RFC 9113, 7.
+const (
+	codeProtocolError = 1
+	codeRefusedStream = 7
+)
+
+// notProcessed says that the receiver has told, or can't have got, a request so that it
+// may be made again (RFC 9113, 8.7).
+func notProcessed(err error) bool {
+	var stream streamError
+	if errors.As(err, &stream) {
+		return stream.Code == codeRefusedStream
+	}
+	text := err.Error() // these are values of net/http that are not exported
+	return strings.Contains(text, "received Server's graceful shutdown GOAWAY") ||
+		strings.Contains(text, "http2: client conn not usable")
+}
+
+// http2Fault names the errors of net/http's HTTP/2; "" for any other. Those of streams
+// have a type, the others text alone, and are tested against the real thing.
+func http2Fault(err error) (webhook.FaultCode, string) {
+	const broken = "the answer breaks the rules of HTTP/2: "
+	const closed = "the receiver ended the request before the answer's end: "
+	text := err.Error()
+	var stream streamError
+	switch {
+	case strings.Contains(text, "response header list larger than advertised limit"):
+		return webhook.FaultHeadersTooLarge, errHeadersTooLarge.Error()
+	case errors.As(err, &stream) && stream.Code == codeProtocolError:
+		return webhook.FaultMalformedResponse, broken + text
+	case errors.As(err, &stream):
+		return webhook.FaultReset, closed + text
+	case strings.Contains(text, "GOAWAY"), strings.Contains(text, "http2: client connection lost"),
+		strings.Contains(text, "http2: client conn not usable"):
+		return webhook.FaultReset, closed + text
+	case strings.Contains(text, "connection error: "), strings.Contains(text, "http2: failed reading the frame payload"),
+		strings.Contains(text, "http2: frame too large"), strings.Contains(text, "more than declared Content-Length"):
+		return webhook.FaultMalformedResponse, broken + text
+	}
+	return "", ""
 }

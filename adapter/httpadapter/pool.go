@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -72,8 +73,9 @@ type waiter struct {
 	route *route
 	// grant is sent to once: a connection, or nil for leave to dial.
 	grant chan *conn
+	seat  int   // on that connection
+	err   error // that the pool is closed
 	place *list.Element
-	err   error
 }
 
 func newPool(size, perHost int, keepAlive time.Duration) *pool {
@@ -98,8 +100,9 @@ func (p *pool) get(ctx context.Context, x *exchange, r *route) (*conn, error) {
 			p.hosts[r.addr] = h
 		}
 		if c := p.take(h, r); c != nil {
+			seat := c.inUse
 			p.mu.Unlock()
-			if c.reserve() {
+			if c.takes(seat) {
 				x.reused = true
 				return c, nil
 			}
@@ -136,7 +139,7 @@ func (p *pool) make(parent context.Context, x *exchange, h *host, r *route) (*co
 		return nil, err
 	case c == nil:
 		return p.connect(ctx, x, r)
-	case c.reserve():
+	case c.takes(w.seat):
 		x.reused = true
 		return c, nil
 	}
@@ -285,7 +288,7 @@ func (p *pool) await(ctx context.Context, h *host, w *waiter) (*conn, error) {
 			delete(p.hosts, h.addr)
 		}
 		p.mu.Unlock()
-		return nil, errNoConnection
+		return nil, fmt.Errorf("%w: %w", errNoConnection, ctx.Err())
 	}
 	p.mu.Unlock()
 	c := <-w.grant // it came at the same time: hand it on
@@ -301,7 +304,7 @@ func (p *pool) await(ctx context.Context, h *host, w *waiter) (*conn, error) {
 		p.mu.Unlock()
 		closeAll(closing)
 	}
-	return nil, errNoConnection
+	return nil, fmt.Errorf("%w: %w", errNoConnection, ctx.Err())
 }
 
 // connect dials in a slot that the caller holds.
@@ -389,6 +392,7 @@ func (p *pool) rest(c *conn) {
 		if c.multiplexed() {
 			h.shared = append(h.shared, c)
 		}
+		w.seat = 1
 		w.grant <- c
 		return
 	}
@@ -407,6 +411,7 @@ func (p *pool) share(c *conn, most int) {
 			p.dequeue(c.home, w)
 			c.inUse++
 			most--
+			w.seat = c.inUse
 			w.grant <- c
 		}
 	}
