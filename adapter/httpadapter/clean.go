@@ -36,18 +36,16 @@ func (p *pool) expire() {
 	p.mu.Lock()
 	p.expiry.armed = false
 	now := time.Now()
-	for e := p.idle.Front(); e != nil && !p.closed; e = p.idle.Front() {
-		c := e.Value.(*conn)
+	for c := p.idle.first; c != nil && !p.closed; c = p.idle.first {
 		if left := p.keepAlive - now.Sub(c.idleSince); left > 0 {
 			p.expiry.set(left, p.expire)
 			break
 		}
-		p.remove(c)
+		p.detach(c)
 		closing = append(closing, c)
 	}
-	closing = append(closing, p.feed()...)
 	p.mu.Unlock()
-	closeAll(closing)
+	p.discard(closing)
 }
 
 // clean is one sweep: it closes the idle connections that their peers closed, and ends
@@ -71,7 +69,7 @@ func (p *pool) clean() {
 
 	gone := p.movedAmong(ctx, conns)
 	for _, c := range conns {
-		p.look(c, gone[residence{c.route.host, c.target}])
+		p.look(c, gone[residence{hostOf(c.route.addr), c.target}])
 	}
 
 	p.mu.Lock()
@@ -96,7 +94,7 @@ func (p *pool) movedAmong(ctx context.Context, conns []*conn) map[residence]bool
 	}
 	gone := make(map[residence]bool)
 	for _, c := range conns {
-		at := residence{c.route.host, c.target}
+		at := residence{hostOf(c.route.addr), c.target}
 		if _, asked := gone[at]; asked || !c.target.IsValid() || ctx.Err() != nil {
 			continue
 		}
@@ -111,10 +109,10 @@ func (p *pool) look(c *conn, moved bool) {
 	var closing []*conn
 	p.mu.Lock()
 	c.retired = c.retired || moved
-	if c.place != nil && (c.retired || !c.silent()) {
-		p.remove(c)
-		closing = append(p.feed(), c)
+	if c.atRest && (c.retired || !c.silent()) {
+		p.detach(c)
+		closing = append(closing, c)
 	}
 	p.mu.Unlock()
-	closeAll(closing)
+	p.discard(closing)
 }

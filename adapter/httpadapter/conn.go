@@ -1,7 +1,6 @@
 package httpadapter
 
 import (
-	"container/list"
 	"net"
 	"net/netip"
 	"time"
@@ -19,12 +18,14 @@ type conn struct {
 	keepFor time.Duration
 
 	// The pool's, under its lock.
-	home      *host
-	inUse     int
-	full      bool // HTTP/2: the peer allows no more streams for now
-	retired   bool // takes no more requests, and goes with its last one
-	idleSince time.Time
-	place     *list.Element
+	home       *lane
+	inUse      int
+	full       bool // HTTP/2: the peer allows no more streams for now
+	spare      int  // HTTP/2: how many waiters may try it
+	retired    bool // takes no more requests, and goes with its last one
+	idleSince  time.Time
+	atRest     bool
+	prev, next *conn
 }
 
 // multiplexed connections carry several requests at a time.
@@ -48,12 +49,15 @@ func (c *conn) silent() bool { return c.two != nil || c.one.ready() }
 // dead says that a connection was closed from below.
 func (c *conn) dead() bool { return c.two != nil && c.two.wire.closed.Load() }
 
+// close may be called on nil.
 func (c *conn) close() {
-	if c.two != nil {
+	switch {
+	case c == nil:
+	case c.two != nil:
 		c.two.close()
-		return
+	default:
+		c.one.close()
 	}
-	c.one.close()
 }
 
 func remoteOf(c net.Conn) netip.AddrPort {

@@ -102,7 +102,7 @@ func (d *dialling) config(r *route) *tls.Config {
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	}
 	if config.ServerName == "" {
-		config.ServerName = strings.TrimSuffix(r.host, ".")
+		config.ServerName = strings.TrimSuffix(hostOf(r.addr), ".")
 	}
 	switch r.protocol {
 	case webhook.HTTP1:
@@ -116,6 +116,11 @@ func (d *dialling) config(r *route) *tls.Config {
 		config.ClientSessionCache = d.session(r.tls)
 	}
 	return config
+}
+
+func hostOf(addr string) string {
+	host, _, _ := net.SplitHostPort(addr) // one that JoinHostPort made
+	return host
 }
 
 // session remembers handshakes, apart for each of the caller's settings: a session

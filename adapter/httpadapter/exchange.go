@@ -138,7 +138,7 @@ func (x *exchange) fields(room []field, j *job) ([]field, error) {
 
 func (x *exchange) route(j *job) route {
 	opts, t := &x.adapter.opts, j.message.target
-	r := route{addr: t.addr, host: t.host, secure: t.secure, protocol: cmp.Or(j.protocol, opts.Protocol)}
+	r := route{addr: t.addr, secure: t.secure, protocol: cmp.Or(j.protocol, opts.Protocol)}
 	if !r.secure {
 		r.protocol = cmp.Or(r.protocol, webhook.HTTP1)
 		return r
