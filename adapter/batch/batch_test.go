@@ -242,6 +242,11 @@ func TestEventGoesToEachEndpointUnderOneID(t *testing.T) {
 	if text := asJSON(t, sent[0]); !strings.HasPrefix(text, `{"endpoint_id":"ep_0","success":true,"info":{"attempt":1,`) {
 		t.Errorf("sent = %s", text)
 	}
+	for _, s := range batch.Event(t.Context(), mem, nil, endpoints, batch.Options{}) {
+		if s.Success || s.Info.Fault.Code != webhook.FaultInvalidRequest {
+			t.Errorf("of a nil event: %+v", s)
+		}
+	}
 	event.ID = "msg_of_mine"
 	mem.Forget()
 	batch.Event(t.Context(), mem, event, endpoints, batch.Options{})

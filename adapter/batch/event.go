@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/neohook/neohook/webhook"
@@ -18,14 +19,20 @@ type Sent struct {
 // event without an ID gets one, the same at each endpoint; the event itself is not
 // changed.
 func Event(ctx context.Context, adapter webhook.Adapter, event *webhook.Event, endpoints []webhook.Endpoint, o Options) []Sent {
-	named := *event
-	if named.ID == "" {
-		named.ID = webhook.NewEventID()
+	var named *webhook.Event // nil is what the adapter says is wrong
+	if event != nil {
+		copied := *event
+		copied.ID = cmp.Or(event.ID, webhook.NewEventID())
+		named = &copied
 	}
 	all := make([]Sent, len(endpoints))
 	o.run(len(endpoints), DefaultDeliverLimit, func(index int) webhook.Result {
 		endpoint := &endpoints[index]
-		result := adapter.Deliver(ctx, webhook.NewDelivery(&named, endpoint), endpoint)
+		var delivery *webhook.Delivery
+		if named != nil {
+			delivery = webhook.NewDelivery(named, endpoint)
+		}
+		result := adapter.Deliver(ctx, delivery, endpoint)
 		all[index] = Sent{EndpointID: endpoint.ID, Success: result.Success, Info: result}
 		return result
 	})

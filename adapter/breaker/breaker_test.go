@@ -229,8 +229,10 @@ func TestJudge(t *testing.T) {
 		200: breaker.Good, 302: breaker.Good, 400: breaker.Good, 404: breaker.Good, 410: breaker.Good,
 		429: breaker.Bad, 500: breaker.Bad, 501: breaker.Bad, 503: breaker.Bad,
 	} {
-		if got := breaker.Judge(&webhook.Result{StatusCode: status}); got != want {
-			t.Errorf("%d: %v, want %v", status, got, want)
+		for _, fault := range []*webhook.Fault{nil, {Kind: webhook.FaultAnswered, Code: "one of an adapter's own"}} {
+			if got := breaker.Judge(&webhook.Result{StatusCode: status, Fault: fault}); got != want {
+				t.Errorf("%d, %+v: %v, want %v", status, fault, got, want)
+			}
 		}
 	}
 	for code, want := range map[webhook.FaultCode]breaker.Verdict{

@@ -70,10 +70,10 @@ const (
 // is neither: a request that can't be made or is not allowed, an adapter that is closed, a
 // caller who has gone.
 func Judge(result *webhook.Result) Verdict {
-	switch {
-	case result.Fault == nil && (result.StatusCode == http.StatusTooManyRequests || result.StatusCode >= http.StatusInternalServerError):
-		return Bad
-	case result.Fault == nil:
+	if result.Fault == nil || result.Fault.Kind == webhook.FaultAnswered {
+		if result.StatusCode == http.StatusTooManyRequests || result.StatusCode >= http.StatusInternalServerError {
+			return Bad
+		}
 		return Good
 	}
 	switch result.Fault.Code {

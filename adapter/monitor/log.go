@@ -38,7 +38,7 @@ func errorType(result *webhook.Result) string {
 	if result.Fault != nil {
 		return string(result.Fault.Kind)
 	}
-	return "http_error"
+	return string(webhook.FaultAnswered)
 }
 
 // about says which delivery a record is of.

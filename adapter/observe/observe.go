@@ -21,7 +21,8 @@ type Hooks struct {
 	// Before is called before the request and returns the context for it, which may carry
 	// a trace; it must come from ctx.
 	Before func(ctx context.Context, request Request) context.Context
-	// After is called with the result and the context that Before returned.
+	// After is called with the result and the context that Before returned. It is not where
+	// the adapter panics.
 	After func(ctx context.Context, request Request, result webhook.Result)
 }
 
