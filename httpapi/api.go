@@ -16,7 +16,8 @@ const basePath = "/api/v1"
 
 // Options say how the API is served.
 type Options struct {
-	// Tokens tells who asks. It is required; a store is one.
+	// Tokens tells who asks. It is required; a store is one. An answer is relied on for a
+	// second.
 	Tokens Tokens
 	// Logger hears of each request that failed by the server's own fault (Error, and Warn
 	// for overload), and of every request at Debug. Nil is silent.

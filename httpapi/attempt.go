@@ -70,7 +70,7 @@ type attemptsQuery struct {
 	Status      opt[int64]    `query:"status" is:"enum=0|1|2|3"`
 	StatusClass opt[int64]    `query:"status_code_class" is:"enum=0|100|200|300|400|500"`
 	Channel     opt[string]   `query:"channel" is:"slug"`
-	EventTypes  opt[[]string] `query:"event_types" is:"slug"`
+	EventTypes  opt[[]string] `query:"event_types" is:"max=250,slug"`
 	// Tag matches nothing: messages have no tags yet.
 	Tag opt[string] `query:"tag"`
 }

@@ -37,6 +37,7 @@ func TestBodyFaultsNameTheField(t *testing.T) {
 		"null in a list":      {new(endpointIn), `{"url":"http://a","channels":[null]}`, []string{"body/channels/[0] value_error.jsondecode: must be a string"}},
 		"list is none":        {new(endpointIn), `{"url":"http://a","filterTypes":"a"}`, []string{"body/filterTypes value_error.jsondecode: must be an array"}},
 		"bool is none":        {new(endpointIn), `{"url":"http://a","disabled":"yes"}`, []string{"body/disabled value_error.jsondecode: must be true or false"}},
+		"nested too deep":     {new(messageIn), `{"eventType":"a","payload":{"a":` + strings.Repeat("[", 1<<20) + `}}`, []string{"body/payload/a" + strings.Repeat("/0", maxLoc-3) + "/... value_error.jsondecode: malformed JSON at byte 10030: exceeded max depth"}},
 		"twice in a payload":  {new(messageIn), `{"eventType":"a","payload":{"l":[{"x":1,"x":2}]}}`, []string{"body/payload/l/0/x value_error.jsondecode: is there twice"}},
 		"payload missing":     {new(messageIn), `{"eventType":"a"}`, []string{"body/payload value_error.jsondecode: is required"}},
 		"payload null":        {new(messageIn), `{"eventType":"a","payload":null}`, []string{"body/payload value_error.jsondecode: must be an object"}},
@@ -128,7 +129,13 @@ func TestPayloadIsKeptByteForByte(t *testing.T) {
 	}
 }
 
+// deep is an object nested n levels deep.
+func deep(n int) []byte {
+	return []byte(`{"a":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`)
+}
+
 func TestPayloadIsShownAsAnObject(t *testing.T) {
+	flat := []byte(`{"a":[` + strings.Repeat("[],", 10_000) + `"` + strings.Repeat("[", 10_000) + `\"[\\"]}`)
 	tests := map[string]struct {
 		payload shownPayload
 		want    string
@@ -140,12 +147,15 @@ func TestPayloadIsShownAsAnObject(t *testing.T) {
 		"not JSON":        {shownPayload{true, []byte(`{"a":`)}, `{"raw":"{\"a\":"}`},
 		"no bytes":        {shownPayload{true, []byte{}}, `{"raw":""}`},
 		"not UTF-8":       {shownPayload{true, []byte("{\"a\":\"\xff\"}")}, "{\"raw\":\"{\\\"a\\\":\\\"\uFFFD\\\"}\"}"},
+		"many levels":     {shownPayload{true, deep(9900)}, string(deep(9900))},
+		"too many levels": {shownPayload{true, deep(9901)}, `{"raw":"{\"a\":` + string(deep(9901)[5:]) + `"}`},
+		"not many levels": {shownPayload{true, flat}, string(flat)},
 		"names are twice": {shownPayload{true, []byte(`{"a":1,"a":2}`)}, `{"raw":"{\"a\":1,\"a\":2}"}`},
 	}
 	for name, test := range tests {
 		got, err := json.Marshal(test.payload, encodeOptions)
 		if err != nil || string(got) != test.want {
-			t.Errorf("%s: %s (%v), want %s", name, got, err, test.want)
+			t.Errorf("%s: %.200s (%v), want %.200s", name, got, err, test.want)
 		}
 	}
 }

@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"errors"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -105,30 +103,6 @@ func showMessage(ev *webhook.Event, content bool) messageOut {
 	return out
 }
 
-// shownPayload is always an object: the payload if it is one, {} where it was not asked
-// for, {"expired":true} where it is gone, and {"raw":"…"} for one that is something else.
-type shownPayload struct {
-	asked bool
-	body  []byte
-}
-
-// MarshalJSONTo writes the payload.
-func (p shownPayload) MarshalJSONTo(enc *jsontext.Encoder) error {
-	switch body := jsontext.Value(p.body); {
-	case !p.asked:
-		return enc.WriteValue(jsontext.Value(`{}`))
-	case p.body == nil:
-		return enc.WriteValue(jsontext.Value(`{"expired":true}`))
-	case body.Kind() == '{' && utf8.Valid(body) && body.IsValid(decodeOptions):
-		return enc.WriteValue(body)
-	}
-	raw, err := jsontext.AppendQuote(nil, strings.ToValidUTF8(string(p.body), "\uFFFD"))
-	if err != nil {
-		return err
-	}
-	return enc.WriteValue(append(append([]byte(`{"raw":`), raw...), '}'))
-}
-
 func messageIterator(ev *webhook.Event) string { return string(ev.ID) }
 
 // content is the part of a query that asks for payloads or answers.
@@ -199,7 +173,7 @@ type messagesQuery struct {
 	content
 	Iterator   opt[string]   `query:"iterator" is:"iterator=msg_"`
 	Channel    opt[string]   `query:"channel" is:"slug"`
-	EventTypes opt[[]string] `query:"event_types" is:"slug"`
+	EventTypes opt[[]string] `query:"event_types" is:"max=250,slug"`
 	// Tag matches nothing: messages have no tags yet.
 	Tag opt[string] `query:"tag"`
 }

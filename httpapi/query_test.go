@@ -55,6 +55,7 @@ func TestQueryFaultsNameTheParameter(t *testing.T) {
 		"iterator malformed":  {"iterator=atmpt_1", 422, "query/iterator value_error: must be an iterator or prevIterator that this list gave"},
 		"iterator, two signs": {"iterator=--atmpt_000000000000000000000000000", 422, "query/iterator value_error"},
 		"channel":             {"channel=a%20b", 422, "query/channel value_error: must be 1 to 256 characters of a-z A-Z 0-9 - _ and dot"},
+		"many event types":    {"event_types=" + strings.Repeat("a,", 250) + "a", 422, "query/event_types value_error: must have 0 to 250 items"},
 		"event type":          {"event_types=a,", 422, "query/event_types/[1] value_error: must be 1 to 256 characters of a-z A-Z 0-9 - _ and dot"},
 	}
 	for name, test := range tests {

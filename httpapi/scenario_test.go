@@ -461,6 +461,9 @@ func TestMessages(t *testing.T) {
 		w.play("list by channel", scenario{path: path + "?channel=eu", status: 200, want: []string{ids["msg2"]}, not: []string{ids["msg"]}})
 		w.play("list by tag", scenario{path: path + "?tag=x", status: 200, want: []string{`{"data":[],"iterator":null,"done":true}`}})
 		w.play("list before", scenario{path: path + "?before=2020-01-01T00:00:00Z", status: 200, want: []string{`"data":[]`}})
+		w.play("create, nested as deep as can be", scenario{method: "POST", path: path, body: `{"eventType":"deep","payload":{"a":` + strings.Repeat("[", 9998) + strings.Repeat("]", 9998) + `}}`, status: 202})
+		w.play("create, nested deeper", scenario{method: "POST", path: path, body: `{"eventType":"deep","payload":{"a":` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `}}`, status: 422})
+		w.play("list, nested as deep as can be", scenario{path: path + "?event_types=deep", status: 200, want: []string{`"raw":"{`}})
 		w.play("list of none", scenario{path: "/app/none/msg", status: 404})
 	})
 }
