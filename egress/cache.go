@@ -98,7 +98,7 @@ func (c *cache) start(ctx context.Context, host string) *flight {
 }
 
 // bare is a context without values.
-type bare struct{ context.Context }
+type bare struct{ context.Context } //nolint:containedctx // it is one
 
 func (bare) Value(any) any { return nil }
 

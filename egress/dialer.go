@@ -179,11 +179,12 @@ func (d *Dialer) connect(ctx context.Context, t *target, to netip.AddrPort) (net
 	return dialer.DialContext(ctx, "tcp", to.String())
 }
 
-// Moved says whether host, a name as it was dialled, no longer leads to ip, by the cache
-// or, where the cache has no answer or an old one, by a look-up. So an idle connection
-// that Moved says true of can be closed; asked about each within every DNSCacheTTL, none
-// outlives its host's move by more than twice that. An address as host never moves, and
-// neither does a host whose look-up fails.
+// Moved says whether host, as it was dialled, no longer leads to ip, for closing
+// connections that are kept open. It asks the cache, which looks up when its answer is
+// missing or old. Asked every twentieth of DNSCacheTTL, it tells within one DNSCacheTTL
+// that a host has moved. An address as host does not move, and a host whose look-up
+// fails has not. Of a host whose DNS answers with other addresses each time, those that
+// the last answer left out are taken for left.
 func (d *Dialer) Moved(ctx context.Context, host string, ip netip.Addr) bool {
 	t, blocked := parseHost(host)
 	if blocked != nil || t.ip.IsValid() {

@@ -156,7 +156,7 @@ func TestFailuresToLookUpAreDNSErrors(t *testing.T) {
 		if !errors.As(err, &op) || !errors.As(err, &failed) || failed.IsNotFound != notFound {
 			t.Errorf("%s: err = %v, want a *net.DNSError with IsNotFound %v in a *net.OpError", host, err, notFound)
 		}
-		if told.Err != err {
+		if told.Err != err { //nolint:errorlint // the very error
 			t.Errorf("%s: the trace was told %v", host, told.Err)
 		}
 		again, _ := dial(d, "tcp", host+":443")

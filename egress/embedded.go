@@ -8,6 +8,7 @@ var (
 	nat64      = netip.MustParsePrefix("64:ff9b::/96")
 	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48")
 	v4Compat   = netip.MustParsePrefix("::/96")
+	siit       = netip.MustParsePrefix("::ffff:0:0:0/96")
 )
 
 // embedded returns the IPv4 address that packets for ip end up at by a tunnel or
@@ -22,7 +23,7 @@ func embedded(ip netip.Addr) (netip.Addr, bool) {
 		return v4(b[2:6]), true
 	case teredo.Contains(ip): // RFC 4380, 4: the client's address, inverted
 		return netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]}), true
-	case nat64.Contains(ip):
+	case nat64.Contains(ip), siit.Contains(ip): // RFC 6052, 2.1; RFC 2765, 2.1
 		return v4(b[12:]), true
 	case ip.IsLoopback() || ip.IsUnspecified():
 		return netip.Addr{}, false

@@ -193,6 +193,7 @@ func FuzzForms(f *testing.F) {
 		for _, form := range []string{
 			ip.String(), mapped.String(),
 			fmt.Sprintf("::%x:%x", hi, lo),
+			fmt.Sprintf("::ffff:0:%x:%x", hi, lo),
 			fmt.Sprintf("64:ff9b::%x:%x", hi, lo),
 			fmt.Sprintf("64:ff9b:1:%x:%x:%x::", hi, lo>>8, lo&0xff<<8),
 			fmt.Sprintf("2002:%x:%x::1", hi, lo),

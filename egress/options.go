@@ -33,9 +33,10 @@ type Options struct {
 
 	// AllowHosts, where it is not empty, narrows to the hosts it names; DenyHosts closes
 	// hosts and wins. An entry is a name, an address, or "*." and a name for all names
-	// below it but not itself. Case and a dot at the end do not matter. Neither exempts
-	// from judging the address: a host in AllowHosts that leads to a private address
-	// also needs Allow.
+	// below it but not itself. Case and a dot at the end do not matter. An address is
+	// held against hosts that are addresses; for what names lead to there are Allow and
+	// Deny. Neither list exempts from judging the address: a host in AllowHosts that
+	// leads to a private address also needs Allow.
 	AllowHosts []string
 	DenyHosts  []string
 

@@ -251,7 +251,7 @@ func (p *proxy) ask(conn net.Conn, to string) (rest []byte, err error) {
 	}
 	answer := bufio.NewReader(io.LimitReader(conn, maxConnectAnswer))
 	for {
-		resp, err := http.ReadResponse(answer, &http.Request{Method: http.MethodConnect})
+		resp, err := http.ReadResponse(answer, &http.Request{Method: http.MethodConnect}) //nolint:bodyclose // it is the connection
 		if err != nil {
 			return nil, fmt.Errorf("answer to CONNECT: %w", err)
 		}

@@ -30,6 +30,9 @@ type traceKey struct{}
 // WithTrace returns a context whose dials are told to done: once each, before
 // DialContext returns and from its goroutine. An http.Transport hands the values of a
 // request's context on to the dial that the request caused.
+//
+// A trace of net/http/httptrace gets its Connect hooks called, and not its DNS hooks: a
+// look-up is shared by dials and kept.
 func WithTrace(ctx context.Context, done func(Dial)) context.Context {
 	return context.WithValue(ctx, traceKey{}, done)
 }
