@@ -86,7 +86,8 @@ type BlockedError struct {
 	Prefix netip.Prefix
 	// remedy says what the operator would have to change.
 	remedy string
-	inner  netip.Addr
+	// inner is the IPv4 address inside IP that was refused, if it was that.
+	inner netip.Addr
 }
 
 // Blocked returns true. It lets an adapter tell this error from others without importing

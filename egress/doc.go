@@ -39,8 +39,8 @@
 //  7. The rest is open.
 //
 // An IPv4 address is judged the same in its v4-mapped form. Where an IPv6 address holds
-// an IPv4 address that packets to it end up at (6to4, Teredo, NAT64, ISATAP,
-// IPv4-compatible), that one must be open as well: Allow of 64:ff9b::/96 opens no way to
+// an IPv4 address that packets to it end up at (6to4, Teredo, NAT64, SIIT,
+// ISATAP, IPv4-compatible), that one must be open as well: Allow of 64:ff9b::/96 opens no way to
 // 10.0.0.1.
 //
 // There is no exemption by name. AllowHosts narrows what may be dialled and widens
@@ -48,7 +48,8 @@
 // A name belongs to whoever runs its DNS, and the policy belongs to the operator.
 //
 // A refusal is a [*BlockedError]: it has the host, the address and the [Rule], and its
-// message names the option that would let it through.
+// message names the option that would let it through. That message is for the operator;
+// to a stranger it would tell which address a name has in here.
 //
 // # Looking up and connecting
 //
