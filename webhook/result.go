@@ -116,6 +116,7 @@ const (
 	FaultMalformedResponse   FaultCode = "malformed_response"    // not HTTP, or broken compression
 	FaultHeadersTooLarge     FaultCode = "headers_too_large"     // of the answer
 	FaultInvalidRequest      FaultCode = "invalid_request"       // the endpoint or payload can't be sent as it is
+	FaultMessageTooLarge     FaultCode = "message_too_large"     // not sent: more than the destination takes
 	FaultCancelled           FaultCode = "cancelled"             // the caller's context ended
 	FaultClosed              FaultCode = "closed"                // the adapter was closed
 	FaultOther               FaultCode = "other"

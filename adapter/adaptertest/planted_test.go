@@ -102,6 +102,9 @@ var planted = map[string][]func(*broken){
 		},
 	},
 	"TellsWhyItFailed": {
+		changed(func(r *webhook.Result) {
+			r.StatusCode, r.Fault = 0, &webhook.Fault{Kind: webhook.FaultAnswered, Code: "full", Message: "the queue is full"}
+		}),
 		changed(func(r *webhook.Result) { r.Success, r.Fault = true, nil }),
 		changed(func(r *webhook.Result) {
 			if !r.Success {

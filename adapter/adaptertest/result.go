@@ -30,7 +30,13 @@ func checkResult(t testing.TB, result webhook.Result) {
 		t.Error("a failure has neither a status nor a fault")
 	}
 	if f := result.Fault; f != nil {
-		if f.Kind != webhook.FaultTimeout && f.Kind != webhook.FaultClient {
+		switch f.Kind {
+		case webhook.FaultTimeout, webhook.FaultClient:
+		case webhook.FaultAnswered:
+			if result.StatusCode == 0 {
+				t.Errorf("the fault %q is an answer's, and there is no status", f.Code)
+			}
+		default:
 			t.Errorf("the fault's kind is %q", f.Kind)
 		}
 		if f.Code == "" || f.Message == "" {

@@ -100,15 +100,16 @@ func (o *Options) wait(ctx context.Context, planned time.Duration, failed webhoo
 // Retryable says whether a failed attempt may succeed later: no answer, in time or at all
 // ("timeout" and "client_error"), or one with the status 429, 500, 502, 503 or 504.
 //
-// What can't change by waiting is not among them: a request that can't be made, an
-// address that policy blocks, an adapter that is closed, a caller who has gone.
+// What can't change by waiting is not among them: a request that can't be made or is too
+// large, an address that policy blocks, an adapter that is closed, a caller who has gone.
 func Retryable(result *webhook.Result) bool {
 	if result.Success {
 		return false
 	}
-	if result.Fault != nil {
+	if result.Fault != nil && result.Fault.Kind != webhook.FaultAnswered {
 		switch result.Fault.Code {
-		case webhook.FaultInvalidRequest, webhook.FaultBlockedAddress, webhook.FaultClosed, webhook.FaultCancelled:
+		case webhook.FaultInvalidRequest, webhook.FaultMessageTooLarge, webhook.FaultBlockedAddress,
+			webhook.FaultClosed, webhook.FaultCancelled:
 			return false
 		}
 		return result.Fault.Kind == webhook.FaultTimeout || result.Fault.Kind == webhook.FaultClient

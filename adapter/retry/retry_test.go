@@ -80,14 +80,20 @@ func TestOnlyWhatMayPassIsTriedAgain(t *testing.T) {
 	for _, status := range []int{100, 301, 304, 400, 401, 403, 404, 408, 409, 410, 422, 429, 499, 500, 501, 502, 503, 504, 505, 507, 599} {
 		checkTries(t, fmt.Sprint(status), memadapter.Reply{StatusCode: status}, again[status])
 	}
-	stay := []webhook.FaultCode{webhook.FaultInvalidRequest, webhook.FaultBlockedAddress, webhook.FaultClosed, webhook.FaultCancelled}
+	stay := []webhook.FaultCode{webhook.FaultInvalidRequest, webhook.FaultMessageTooLarge, webhook.FaultBlockedAddress, webhook.FaultClosed, webhook.FaultCancelled}
 	for _, code := range []webhook.FaultCode{
 		webhook.FaultDNS, webhook.FaultRefused, webhook.FaultReset, webhook.FaultConnectTimeout, webhook.FaultResponseTimeout,
 		webhook.FaultTLSExpired, webhook.FaultBodyTooLarge, webhook.FaultMalformedResponse, webhook.FaultPoolExhausted,
 		webhook.FaultProxy, webhook.FaultOther, "one of an adapter's own",
-		webhook.FaultInvalidRequest, webhook.FaultBlockedAddress, webhook.FaultClosed, webhook.FaultCancelled,
+		webhook.FaultInvalidRequest, webhook.FaultMessageTooLarge, webhook.FaultBlockedAddress, webhook.FaultClosed, webhook.FaultCancelled,
 	} {
 		checkTries(t, string(code), memadapter.Reply{Fault: code}, !slices.Contains(stay, code))
+	}
+	for status, want := range map[int]bool{400: false, 403: false, 429: true, 503: true} {
+		answered := &webhook.Fault{Kind: webhook.FaultAnswered, Code: "one of an adapter's own"}
+		if got := retry.Retryable(&webhook.Result{StatusCode: status, Fault: answered}); got != want {
+			t.Errorf("a refusal with the status %d is retryable: %v, want %v", status, got, want)
+		}
 	}
 	if retry.Retryable(&webhook.Result{Success: true, StatusCode: 503}) {
 		t.Error("a success is retryable")
