@@ -5,6 +5,7 @@
 // Destinations:
 //
 //   - httpadapter sends over HTTP;
+//   - sqsadapter sends to queues of Amazon SQS;
 //   - memadapter keeps what it is sent in memory, for tests.
 //
 // Adapters round another, which nest in any order:
