@@ -585,6 +585,23 @@ func TestAStoreThatFailsIsTold(t *testing.T) {
 	}
 }
 
+func TestATenantThatIsDeletedWhileItsEndpointIsMade(t *testing.T) {
+	st := memstore.New()
+	eng := newEngine(t, st, neohook.Options{})
+	must[webhook.Tenant](t)(eng.CreateTenant(t.Context(), webhook.Tenant{UID: "acme", Name: "Acme"}))
+	st.Faults = func(ctx context.Context, operation string, moment memstore.Moment) error {
+		if operation == "NewKey" && moment == memstore.After {
+			return eng.DeleteTenant(ctx, "acme")
+		}
+		return nil
+	}
+	_, err := eng.CreateEndpoint(t.Context(), "acme", webhook.Endpoint{URL: "https://acme.example"})
+	wantErr(t, "endpoint of a deleted tenant", err, neohook.ErrNotFound)
+	if !strings.Contains(err.Error(), `tenant "acme"`) {
+		t.Errorf("err = %v, want it to name the tenant", err)
+	}
+}
+
 func TestSecretsCannotBeReadInTheStore(t *testing.T) {
 	dir := t.TempDir()
 	st, err := sqlite.Open(t.Context(), filepath.Join(dir, "neohook.db"))
