@@ -56,9 +56,8 @@ func refusal(err error) *webhook.Fault {
 	return fault
 }
 
-// failure says why an operation failed. parent is the caller's context and phase how far
-// it came; answered says that there is a whole answer with an API error or another status
-// than 2xx.
+// failure says why an operation failed. parent is the caller's context, phase how far it
+// came, and status that of the answer, 0 where there was none.
 func failure(parent context.Context, err error, phase webhook.Phase, status int, timeout time.Duration) *webhook.Fault {
 	fault := &webhook.Fault{Kind: webhook.FaultClient, Phase: phase, Cause: err}
 	var api smithy.APIError
