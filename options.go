@@ -51,6 +51,9 @@ type Options struct {
 
 	// SvixHeaders adds svix-… signature headers beside the webhook-… ones.
 	SvixHeaders bool
+	// UserAgent is the field of that name in each request; "" = "Neohook/" and the version
+	// of this module. Not used where Adapter is given.
+	UserAgent string
 	// Grace is how long Run lets attempts in flight go on when it ends; 0 = 30 s.
 	Grace time.Duration
 	// Logger gets what an operator must know; nil is silent.

@@ -87,6 +87,7 @@ func (e *Engine) httpAdapter() (webhook.Adapter, error) {
 		// Room for every attempt in flight and as many idle connections.
 		PoolSize:     2 * e.opts.MaxAttempts,
 		MaxBodyBytes: maxResponseBytes, SvixHeaders: e.opts.SvixHeaders,
+		UserAgent: e.opts.UserAgent,
 	})
 	if err != nil {
 		return nil, err

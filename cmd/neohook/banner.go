@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 )
@@ -12,10 +11,9 @@ import (
 // banner is what serve prints once it is ready: where it is, and a script to paste that
 // makes an application, an endpoint and a first event.
 func (c *serveCommand) banner(srv *server) string {
-	info, _ := debug.ReadBuildInfo()
 	token := filepath.Join(srv.folder, tokenFile)
 	var out strings.Builder
-	fmt.Fprintf(&out, "\nNeohook %s is listening on %s\n", buildVersion(version, info), baseURL(srv.listener))
+	fmt.Fprintf(&out, "\nNeohook %s is listening on %s\n", programVersion(), baseURL(srv.listener))
 	if srv.token == "" {
 		fmt.Fprintf(&out, "The API token is lost: stop the server and run neohook token --new --data %s\n", quote(c.Data))
 	} else {

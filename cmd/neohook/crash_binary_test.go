@@ -46,6 +46,15 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	t.Logf("NEOHOOK_TEST_SEED=%d kills at the same counts again", seed)
 }
 
+// An orderly end under load owes more: what is in flight finishes, so nothing at all is
+// sent twice.
+func TestNothingIsSentTwiceWhenTheServerIsRestartedUnderLoad(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("restarts by the seed %d", seed)
+	run := &crashRun{t: t, folder: t.TempDir(), receiver: newCrashReceiver(t), orderly: true}
+	run.execute(rand.New(rand.NewPCG(seed, 0)))
+}
+
 const (
 	events     = 20_000
 	publishers = 64
@@ -57,6 +66,7 @@ type crashRun struct {
 	t        *testing.T
 	folder   string
 	receiver *crashReceiver
+	orderly  bool // ends the server by SIGTERM, not SIGKILL
 	client   *http.Client
 
 	mu    sync.Mutex // guards what follows
@@ -105,19 +115,23 @@ func (run *crashRun) execute(random *rand.Rand) {
 	slices.Sort(moments)
 	for _, moment := range moments {
 		run.awaitAcked(moment)
-		run.life.server.kill()
+		run.end()
 		run.begin()
 	}
 	wg.Wait()
-	t.Logf("%d events acknowledged, the server killed after %v of them", len(run.acked), moments)
+	t.Logf("%d events acknowledged, the server ended after %v of them", len(run.acked), moments)
 
 	run.receiver.awaitAll(t, slices.Collect(maps.Values(run.acked)))
 	run.repeatSome(ctx)
-	if code := run.life.server.terminate(t); code != 0 {
-		t.Errorf("the last server ends with %d, want 0", code)
-	}
+	orderly := run.orderly
+	run.orderly = true
+	run.end()
 	run.begin() // and what it does now must be nothing
-	run.account()
+	repeats := run.account()
+	t.Logf("%d repeats of what was in flight, over %d ends", repeats, kills)
+	if orderly && repeats != 0 {
+		t.Error("after an orderly end nothing is in flight")
+	}
 }
 
 // begin starts the server and lets the publishers that wait for it go on.
@@ -129,6 +143,15 @@ func (run *crashRun) begin() {
 		close(run.life.over)
 	}
 	run.life = began
+}
+
+func (run *crashRun) end() {
+	server := run.life.server
+	if !run.orderly {
+		server.kill()
+	} else if code := server.terminate(run.t); code != 0 {
+		run.t.Errorf("exit code %d, want 0\n%s", code, server.log)
+	}
 }
 
 func (run *crashRun) furnish() {
@@ -238,8 +261,9 @@ func (run *crashRun) repeatSome(ctx context.Context) {
 	}
 }
 
-// account compares what was acknowledged, what the server has, and what arrived.
-func (run *crashRun) account() {
+// account compares what was acknowledged, what the server has, and what arrived. It
+// returns how many requests came beyond the first for their event.
+func (run *crashRun) account() (repeats int) {
 	t := run.t
 	eventOf := make(map[string]int, len(run.acked)) // by id
 	for n, id := range run.acked {
@@ -259,7 +283,6 @@ func (run *crashRun) account() {
 	}
 
 	got := run.receiver.all()
-	repeats := 0
 	for id, n := range eventOf {
 		bodies := got[id]
 		if len(bodies) == 0 {
@@ -293,7 +316,7 @@ func (run *crashRun) account() {
 			t.Errorf("%s arrived %d times and has %d recorded attempts, want 1", id, len(got[id]), recorded[id])
 		}
 	}
-	t.Logf("%d events arrived, %d repeats of what was in flight in %d crashes", len(got), repeats, kills)
+	return repeats
 }
 
 // listed is an item of a list: a message or an attempt.

@@ -39,7 +39,10 @@ func (c *demoCommand) run(ctx context.Context, console console) (err error) {
 		}
 	}()
 	d := &demo{every: time.Duration(c.Every), out: console.printer(), accepted: make(map[string]time.Time)}
-	return d.run(ctx, c.Listen, folder)
+	if err := d.run(ctx, c.Listen, folder); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil // what Ctrl-C cuts short is no failure of a demo
 }
 
 // demo is one run of the command.

@@ -52,6 +52,11 @@ func TestOnSIGTERMAttemptsInFlightFinishAndNothingIsSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.awaitLog(t, "ending")
+	for { // no new work: soon the address takes no connection
+		if _, err := server.call(t.Context(), "GET", "/health", "", nil); err != nil {
+			break
+		}
+	}
 	close(release)
 	<-server.ended
 	if code := server.command.ProcessState.ExitCode(); code != 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 )
 
 // serveCommand runs the server.
@@ -18,9 +17,11 @@ func (*serveCommand) Help() string {
 
 func (c *serveCommand) run(ctx context.Context, console console) (err error) {
 	log := newLogger(console.err, c.LogLevel, c.LogFormat)
-	info, _ := debug.ReadBuildInfo()
-	log.InfoContext(ctx, "starting", "version", buildVersion(version, info), "settings", c.settings)
+	log.InfoContext(ctx, "starting", "version", programVersion(), "settings", c.settings)
 	srv, err := openServer(ctx, c.settings, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end before it began
+	}
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http/pprof"
 	"net/netip"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -72,10 +71,7 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	} else if err != nil {
 		return nil, err
 	}
-	info, _ := debug.ReadBuildInfo()
-	api, err := httpapi.New(srv.engine, httpapi.Options{
-		Tokens: srv.store, Logger: log, Version: buildVersion(version, info),
-	})
+	api, err := httpapi.New(srv.engine, httpapi.Options{Tokens: srv.store, Logger: log, Version: programVersion()})
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +95,7 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		MaxAttempts:         int(s.MaxAttempts),
 		MaxMemoryBytes:      int64(s.MaxMemory),
 		SvixHeaders:         s.SvixHeaders,
+		UserAgent:           "Neohook/" + programVersion(),
 		Grace:               time.Duration(s.Grace),
 		Logger:              log,
 	}

@@ -20,6 +20,12 @@ func (versionCommand) run(_ context.Context, console console) error {
 	return err
 }
 
+// programVersion is what this program calls itself.
+func programVersion() string {
+	info, _ := debug.ReadBuildInfo()
+	return buildVersion(version, info)
+}
+
 // describe tells version, commit and Go version in one line, as far as they are known: a
 // build from a source archive has no commit.
 func describe(version string, info *debug.BuildInfo) string {
