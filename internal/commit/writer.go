@@ -252,10 +252,7 @@ func (w *Writer) recordUnknown(ctx context.Context, done []outcome.Done) error {
 }
 
 func (w *Writer) putBack(done []outcome.Done, err error) error {
-	now := time.Now()
-	for _, d := range done {
-		w.outcomes.Put(now, d)
-	}
+	w.outcomes.Return(time.Now(), done)
 	return err
 }
 

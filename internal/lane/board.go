@@ -10,15 +10,16 @@ import (
 // Board is the lanes of a node and the order in which they send.
 //
 // A delivery's way through it: Offer, or a page, brings it in; Begin gives it out for
-// sending; Finish says that the attempt is over; Record says that its outcome is stored.
+// sending; Finish says what came of the attempt; Record says that the outcome is stored.
 type Board struct {
 	limits Limits
-	// now is the latest instant that a step was told; it never goes back.
-	now time.Time
+	// now is the latest instant that a step was told; it never goes back. born is the first.
+	now, born time.Time
 
 	lanes   map[store.EndpointKey]*lane
 	spare   []*lane
 	turns   turns
+	crowd   crowd
 	wakes   byWake
 	wanting queue[*lane]
 
@@ -34,6 +35,7 @@ func New(limits Limits) *Board {
 		limits: limits,
 		lanes:  make(map[store.EndpointKey]*lane),
 		turns:  turns{tenants: make(map[store.TenantKey]*tenantTurns)},
+		crowd:  newCrowd(limits.Attempts),
 	}
 }
 
@@ -50,9 +52,10 @@ func (b *Board) Recover(now time.Time, tenant store.TenantKey, endpoint store.En
 
 // Offer brings in a fresh delivery that was just stored. For one endpoint the numbers
 // must ascend from call to call.
-func (b *Board) Offer(now time.Time, d Delivery) {
+func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
 	b.tick(now)
 	l := b.lane(d.Tenant, d.Endpoint)
+	b.configure(l, settings)
 	if l.behind || !b.hasRoom(l, d.bytes()) {
 		l.skip(d.Event)
 	} else {
@@ -62,37 +65,64 @@ func (b *Board) Offer(now time.Time, d Delivery) {
 	b.settle(l)
 }
 
-// Begin gives out the delivery whose turn it is, for one attempt, or false if there is
-// nothing to send or a limit is reached. Each one ends with Finish and Record, or with
-// Postpone.
-func (b *Board) Begin() (Delivery, bool) {
-	for b.flying < b.limits.Attempts && b.unrecorded < b.limits.Unrecorded {
-		l := b.turns.take()
-		if l == nil {
-			break
-		}
-		d := l.next()
-		l.flying++
-		b.flying++
-		b.unrecorded++
+// Configure changes how an endpoint is sent to, from the next attempt on.
+func (b *Board) Configure(now time.Time, endpoint store.EndpointKey, settings Settings) {
+	b.tick(now)
+	if l, found := b.lanes[endpoint]; found {
+		b.configure(l, settings)
 		b.settle(l)
-		return d, true
+	}
+}
+
+// Begin gives out the delivery whose turn it is, for one attempt, or false if there is
+// nothing to send now or a limit is reached. Each one ends with Finish and Record, or
+// with Postpone.
+func (b *Board) Begin(now time.Time) (Delivery, bool) {
+	b.tick(now)
+	for b.flying < b.limits.Attempts && b.unrecorded < b.limits.Unrecorded {
+		l := b.turns.take(b.now)
+		switch {
+		case l == nil:
+			return Delivery{}, false
+		case !l.ready(b.now):
+			b.settle(l)
+		case !b.crowd.admits(l):
+			b.crowd.wait(l)
+		default:
+			return b.begin(l), true
+		}
 	}
 	return Delivery{}, false
 }
 
-// Finish says that the attempt of a delivery is over. Its place is free; the delivery is
-// held until it is recorded.
-func (b *Board) Finish(now time.Time, d Delivery) {
+func (b *Board) begin(l *lane) Delivery {
+	d := l.next()
+	f := flight{event: d.Event, began: b.now, probe: l.breaker.open}
+	l.breaker.begin()
+	l.pace.take(b.now, l.settings.Rate)
+	b.turns.spend(l, b.now)
+	l.flights = append(l.flights, f)
+	b.crowd.begin(l, f)
+	b.flying++
+	b.unrecorded++
+	b.settle(l)
+	return d
+}
+
+// Finish says what came of an attempt. Its place is free; the delivery is held until it
+// is recorded.
+func (b *Board) Finish(now time.Time, d Delivery, result Result) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
-	l.flying--
-	b.flying--
+	if !result.Ends {
+		l.unsettled++
+	}
+	b.land(l, d, result)
 	b.settle(l)
 }
 
 // Record says that the outcome of a finished delivery is stored: it has ended, or, with
-// a retryAt, waits.
+// a retryAt, waits, as the Result of its attempt said.
 func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
@@ -102,6 +132,7 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 	}
 	b.release(l, d)
 	if !retryAt.IsZero() {
+		l.unsettled--
 		d.Tried++
 		d.Due, d.Payload = retryAt, nil
 		if (l.horizon.IsZero() || retryAt.Before(l.horizon)) && b.hasRoom(l, 0) {
@@ -119,59 +150,74 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 func (b *Board) Postpone(now time.Time, d Delivery, until time.Time) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
-	l.flying--
-	b.flying--
 	b.unrecorded--
 	b.release(l, d)
 	d.Due, d.Payload = until, nil
 	b.hold(l, d)
 	b.wait(l, d)
+	b.land(l, d, Result{})
 	b.settle(l)
+}
+
+// land ends the flight of a delivery and lets its lane learn from it.
+func (b *Board) land(l *lane, d Delivery, result Result) {
+	b.flying--
+	b.crowd.end(l)
+	landed := l.land(d.Event)
+	l.learn(b.now, result, landed)
+	if result.Verdict != Nothing {
+		b.crowd.judge(l, result.Verdict != Timeout && b.now.Sub(landed.began) <= slowAfter)
+	}
+	b.letIn()
+}
+
+// letIn gives lanes that waited for a place among the slow their turn.
+func (b *Board) letIn() {
+	for range b.crowd.limit - b.crowd.flying {
+		l := b.crowd.takeIn()
+		if l == nil {
+			return
+		}
+		b.settle(l)
+	}
 }
 
 // Advance tells the time, so that what is due by now can be sent.
 func (b *Board) Advance(now time.Time) {
 	b.tick(now)
+	b.turns.rouse(b.now)
 	for len(b.wakes) > 0 && !b.wakes[0].wake.After(b.now) {
 		l := b.wakes[0]
 		if !l.pageAfter.After(b.now) {
 			l.pageAfter = time.Time{}
 		}
 		l.ripen(b.now)
-		b.want(l)
 		b.settle(l)
 	}
 }
 
 // NextWake returns when Advance has something to do; zero is not before another step.
 func (b *Board) NextWake() time.Time {
-	if len(b.wakes) == 0 {
-		return time.Time{}
+	wake := b.turns.nextWake()
+	if len(b.wakes) > 0 {
+		wake = sooner(wake, b.wakes[0].wake)
 	}
-	return b.wakes[0].wake
-}
-
-// Stats are the present sizes of a Board.
-type Stats struct {
-	Lanes      int
-	Rows       int
-	Bytes      int64
-	InFlight   int
-	Unrecorded int
-}
-
-// Stats returns the present sizes.
-func (b *Board) Stats() Stats {
-	return Stats{
-		Lanes: len(b.lanes), Rows: b.rows, Bytes: b.bytes,
-		InFlight: b.flying, Unrecorded: b.unrecorded,
-	}
+	return wake
 }
 
 // tick takes note of the time. A clock that was set back stands still here.
 func (b *Board) tick(now time.Time) {
+	if b.born.IsZero() {
+		b.born = now
+	}
 	if now.After(b.now) {
 		b.now = now
+	}
+	for b.crowd.aging.len() > 0 && b.now.Sub(b.crowd.aging.peek().began) > slowAfter {
+		old := b.crowd.aging.pop()
+		if l, found := b.lanes[old.endpoint]; found && l.isFlying(old.event, old.began) {
+			b.crowd.judge(l, false)
+		}
 	}
 }
 
@@ -186,21 +232,53 @@ func (b *Board) lane(tenant store.TenantKey, endpoint store.EndpointKey) *lane {
 		l = &lane{held: make(map[store.EventKey]struct{}), wakeSlot: -1}
 	}
 	l.tenant, l.endpoint = tenant, endpoint
+	_, l.steady = b.crowd.steady[endpoint]
 	b.lanes[endpoint] = l
 	return l
+}
+
+func (b *Board) configure(l *lane, settings Settings) {
+	switch {
+	case l.settings.Concurrency == 0: // they were not known
+		l.room = settings.Concurrency
+		if settings.Rate > 0 { // a new owner begins without a token
+			l.pace.next = b.born.Add(interval(settings.Rate))
+		}
+	case l.room >= l.settings.Concurrency:
+		l.room = settings.Concurrency
+	}
+	l.settings = settings
 }
 
 // settle gives a lane that has changed its place in the turns, the pages and the wakes,
 // or lets it go.
 func (b *Board) settle(l *lane) {
-	if l.ready(&b.limits) {
-		b.turns.add(l)
+	if !l.crowded && l.ready(b.now) {
+		b.turns.add(l, b.born)
 	}
 	b.want(l)
+	if l.idle() {
+		b.retire(l)
+	} else {
+		l.forget = time.Time{}
+	}
 	b.rewake(l)
-	if l.idle() && !l.queued && l.wakeSlot < 0 {
+}
+
+// retire lets go of an idle lane: at once, or, while there is something to remember of
+// its endpoint, after some time.
+func (b *Board) retire(l *lane) {
+	const remembered = 10 * time.Minute
+	switch {
+	case l.calm(b.now), !l.forget.IsZero() && !l.forget.After(b.now):
+		if l.wakeSlot >= 0 {
+			heap.Remove(&b.wakes, l.wakeSlot)
+		}
+		b.crowd.remember(l)
 		delete(b.lanes, l.endpoint)
 		b.keepSpare(l)
+	case l.forget.IsZero():
+		l.forget = b.now.Add(remembered)
 	}
 }
 
@@ -212,6 +290,9 @@ func (b *Board) want(l *lane) {
 }
 
 func (b *Board) rewake(l *lane) {
+	if b.lanes[l.endpoint] != l {
+		return // let go
+	}
 	wake := l.nextWake(b.now)
 	switch {
 	case wake.IsZero() && l.wakeSlot >= 0:
@@ -226,12 +307,12 @@ func (b *Board) rewake(l *lane) {
 	}
 }
 
-// keepSpare keeps the memory of an idle lane for the next one: most endpoints have one
+// keepSpare keeps the memory of a lane for the next one: most endpoints have one
 // delivery at a time.
 func (b *Board) keepSpare(l *lane) {
 	const most, largest = 1024, 64
 	if len(b.spare) < most && max(len(l.fresh.ring), len(l.due.ring), cap(l.waiting)) <= largest {
-		*l = lane{held: l.held, fresh: l.fresh, due: l.due, waiting: l.waiting[:0], wakeSlot: -1}
+		*l = lane{held: l.held, fresh: l.fresh, due: l.due, waiting: l.waiting[:0], flights: l.flights[:0], wakeSlot: -1}
 		b.spare = append(b.spare, l)
 	}
 }

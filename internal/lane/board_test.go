@@ -30,13 +30,29 @@ type world struct {
 	pages    []PageRequest
 	read     map[int]Page // of pages, by position: what was read early
 	lastSent map[store.EndpointKey]store.EventKey
+	judges   map[store.EndpointKey]*judge
+	tenantAt map[store.TenantKey]time.Time // of the latest attempt
+	healthy  bool                          // every attempt succeeds
 	ended    int
+}
+
+// judge is what the rules allow for an endpoint, worked out apart from the Board.
+type judge struct {
+	settings Settings
+	flying   int
+	began    time.Time // the latest attempt
+	hold     time.Time
+	failures int       // in a row
+	failedAt time.Time // the latest of them
+	probing  bool      // an attempt began since so many failed
 }
 
 type row struct {
 	tried int
 	due   time.Time
 	busy  bool // given out and not recorded
+	sent  bool // and its outcome ended it
+	probe bool
 }
 
 const endpoints = 7
@@ -46,14 +62,21 @@ func newWorld(t *testing.T, seed uint64) *world {
 		t: t, rand: rand.New(rand.NewPCG(seed, 1)), //nolint:gosec // a replayable run
 		now:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		open: make(map[store.EndpointKey]map[store.EventKey]*row), tenants: make(map[store.EndpointKey]store.TenantKey),
+		judges: make(map[store.EndpointKey]*judge), tenantAt: make(map[store.TenantKey]time.Time),
 	}
 	w.limits = Limits{
-		EndpointConcurrency: 1 + w.rand.IntN(4), Attempts: 1 + w.rand.IntN(12), Unrecorded: 1 + w.rand.IntN(20),
+		Attempts: 1 + w.rand.IntN(12), Unrecorded: 1 + w.rand.IntN(20),
 		Rows: 8 + w.rand.IntN(100), Bytes: int64(20 + w.rand.IntN(500)), Page: 1 + w.rand.IntN(16),
 	}
+	rates := []int{0, 0, 1, 3} // per second
+	tenantRates := []int{rates[w.rand.IntN(4)], rates[w.rand.IntN(4)], rates[w.rand.IntN(4)]}
 	for ep := store.EndpointKey(1); ep <= endpoints; ep++ {
 		w.open[ep] = make(map[store.EventKey]*row)
 		w.tenants[ep] = store.TenantKey(1 + ep%3)
+		w.judges[ep] = &judge{settings: Settings{
+			Concurrency: 1 + w.rand.IntN(4), Rate: rates[w.rand.IntN(4)],
+			TenantRate: tenantRates[ep%3], Ordered: w.rand.IntN(3) == 0,
+		}}
 	}
 	w.start()
 	return w
@@ -67,8 +90,9 @@ func (w *world) start() {
 	w.lastSent = make(map[store.EndpointKey]store.EventKey)
 	for ep := store.EndpointKey(1); ep <= endpoints; ep++ {
 		for _, r := range w.open[ep] {
-			r.busy = false
+			r.busy, r.sent, r.probe = false, false, false
 		}
+		w.judges[ep] = &judge{settings: w.judges[ep].settings}
 		if len(w.open[ep]) > 0 {
 			w.board.Recover(w.now, w.tenants[ep], ep)
 		}
@@ -76,20 +100,20 @@ func (w *world) start() {
 }
 
 func (w *world) step() {
-	switch w.rand.IntN(12) {
-	case 0, 1, 2:
+	switch w.rand.IntN(16) {
+	case 0, 1:
 		w.accept()
-	case 3, 4:
+	case 2, 3, 4, 5:
 		w.begin()
-	case 5:
+	case 6, 7, 8:
 		w.finish()
-	case 6, 7:
+	case 9, 10, 11:
 		w.record()
-	case 8:
+	case 12:
 		w.takePage()
-	case 9, 10:
+	case 13, 14:
 		w.putPage()
-	case 11:
+	case 15:
 		w.advance()
 	}
 	stats := w.board.Stats()
@@ -100,18 +124,18 @@ func (w *world) step() {
 
 func (w *world) accept() {
 	for range 1 + w.rand.IntN(6) {
-		ep := store.EndpointKey(1 + w.rand.IntN(endpoints))
+		ep := store.EndpointKey(1 + w.rand.IntN(endpoints)*w.rand.IntN(2)) // half for the first
 		w.next++
 		w.open[ep][w.next] = &row{}
 		w.board.Offer(w.now, Delivery{
 			Tenant: w.tenants[ep], Endpoint: ep, Event: w.next,
-			Payload: &store.Payload{Event: w.next, Body: make([]byte, w.rand.IntN(40))},
-		})
+			Payload: &store.Payload{Event: w.next, Body: make([]byte, w.rand.IntN(40)*w.rand.IntN(2))},
+		}, w.judges[ep].settings)
 	}
 }
 
 func (w *world) begin() {
-	d, given := w.board.Begin()
+	d, given := w.board.Begin(w.now)
 	if !given {
 		return
 	}
@@ -131,19 +155,45 @@ func (w *world) begin() {
 	if d.Tried == 0 && d.Due.IsZero() {
 		w.lastSent[d.Endpoint] = d.Event
 	}
+	w.judgeStart(d, r)
 	r.busy = true
 	w.sending = append(w.sending, d)
-	flying := 0
-	for _, other := range w.sending {
-		if other.Endpoint == d.Endpoint {
-			flying++
+	if len(w.sending) > w.limits.Attempts || len(w.sending)+len(w.sent) > w.limits.Unrecorded {
+		w.t.Fatalf("%d in flight, %d unrecorded: over %+v", len(w.sending), len(w.sent), w.limits)
+	}
+}
+
+// judgeStart holds the start of an attempt against what its endpoint and tenant want.
+func (w *world) judgeStart(d Delivery, r *row) {
+	j := w.judges[d.Endpoint]
+	if j.settings.Ordered {
+		for event, other := range w.open[d.Endpoint] {
+			if event < d.Event && !other.sent {
+				w.t.Fatalf("ordered endpoint %d: event %d is sent before %d", d.Endpoint, d.Event, event)
+			}
 		}
 	}
-	if flying > w.limits.EndpointConcurrency || len(w.sending) > w.limits.Attempts ||
-		len(w.sending)+len(w.sent) > w.limits.Unrecorded {
-		w.t.Fatalf("%d at endpoint %d, %d in flight, %d unrecorded: over %+v",
-			flying, d.Endpoint, len(w.sending), len(w.sent), w.limits)
+	if j.flying++; j.flying > j.settings.Concurrency || (j.settings.Ordered && j.flying > 1) {
+		w.t.Fatalf("endpoint %d: %d in flight, want at most %d", d.Endpoint, j.flying, j.settings.Concurrency)
 	}
+	if gap := w.now.Sub(j.began); j.settings.Rate > 0 && gap < time.Second/time.Duration(j.settings.Rate) {
+		w.t.Fatalf("endpoint %d: sent %v after the attempt before, at %d/s", d.Endpoint, gap, j.settings.Rate)
+	}
+	tenant := w.tenants[d.Endpoint]
+	if gap := w.now.Sub(w.tenantAt[tenant]); j.settings.TenantRate > 0 && gap < time.Second/time.Duration(j.settings.TenantRate) {
+		w.t.Fatalf("tenant %d: sent %v after the attempt before, at %d/s", tenant, gap, j.settings.TenantRate)
+	}
+	if w.now.Before(j.hold) {
+		w.t.Fatalf("endpoint %d is sent to %v before it wanted", d.Endpoint, j.hold.Sub(w.now))
+	}
+	if j.failures >= openAfter {
+		if j.probing || w.now.Sub(j.failedAt) < firstPause {
+			w.t.Fatalf("endpoint %d: sent after %d failures in a row, %v after the last, probing %v",
+				d.Endpoint, j.failures, w.now.Sub(j.failedAt), j.probing)
+		}
+		j.probing, r.probe = true, true
+	}
+	j.began, w.tenantAt[tenant] = w.now, w.now
 }
 
 func (w *world) finish() {
@@ -153,23 +203,48 @@ func (w *world) finish() {
 	i := w.rand.IntN(len(w.sending))
 	d := w.sending[i]
 	w.sending = slices.Delete(w.sending, i, i+1)
+	j, r := w.judges[d.Endpoint], w.open[d.Endpoint][d.Event]
+	j.flying--
+	if r.probe {
+		j.probing, r.probe = false, false
+	}
 	if w.rand.IntN(10) == 0 {
-		w.open[d.Endpoint][d.Event].busy = false
+		r.busy = false
 		w.board.Postpone(w.now, d, w.now.Add(time.Second))
 		return
 	}
-	w.board.Finish(w.now, d)
+	result := w.answer(d, j)
+	r.sent = result.Ends
+	w.board.Finish(w.now, d, result)
 	w.sent = append(w.sent, d)
+}
+
+// answer is what the receiver says. Two of the endpoints are down throughout.
+func (w *world) answer(d Delivery, j *judge) Result {
+	if w.healthy || (d.Endpoint > 2 && w.rand.IntN(3) > 0) {
+		j.failures = 0
+		return Result{Verdict: Success, Ends: true}
+	}
+	result := Result{Verdict: []Verdict{Failure, Failure, Timeout, Throttled}[w.rand.IntN(4)], Ends: d.Tried >= 4}
+	if d.Endpoint == 2 {
+		result.Verdict = Failure // it is not sent less for it
+	}
+	if result.Verdict == Throttled && w.rand.IntN(2) == 0 {
+		result.HoldUntil = w.now.Add(time.Duration(w.rand.IntN(60)) * time.Second)
+		j.hold = later(j.hold, result.HoldUntil)
+	}
+	j.failures++
+	j.failedAt = w.now
+	return result
 }
 
 func (w *world) record() {
 	if len(w.sent) == 0 {
 		return
 	}
-	i := w.rand.IntN(len(w.sent))
-	d := w.sent[i]
-	w.sent = slices.Delete(w.sent, i, i+1)
-	if d.Tried < 4 && w.rand.IntN(3) > 0 {
+	d := w.sent[0] // outcomes are recorded in the order in which they came
+	w.sent = slices.Delete(w.sent, 0, 1)
+	if !w.open[d.Endpoint][d.Event].sent {
 		due := w.now.Add(time.Duration(w.rand.IntN(300)) * time.Second)
 		*w.open[d.Endpoint][d.Event] = row{tried: d.Tried + 1, due: due}
 		w.board.Record(w.now, d, due)
@@ -208,7 +283,7 @@ func (w *world) putPage() {
 
 // readPage is what a store would answer.
 func (w *world) readPage(request PageRequest) Page {
-	page := Page{PageRequest: request}
+	page := Page{PageRequest: request, Settings: w.judges[request.Endpoint].settings}
 	rows := w.open[request.Endpoint]
 	for _, event := range slices.Sorted(maps.Keys(rows)) {
 		d := Delivery{Tenant: request.Tenant, Endpoint: request.Endpoint, Event: event, Tried: rows[event].tried, Due: rows[event].due}
@@ -255,6 +330,7 @@ func (w *world) advance() {
 
 // drain lets everything happen that can, and wants all deliveries to end.
 func (w *world) drain() {
+	w.healthy = true
 	for round := 0; ; round++ {
 		left := 0
 		for _, rows := range w.open {
@@ -281,10 +357,10 @@ func (w *world) drain() {
 	for len(w.pages) > 0 {
 		w.putPage()
 	}
-	for range 100 { // what a failed page left to do
+	for range 100 { // what a failed page left to do, and what is remembered for a while
 		w.takePage()
 		w.putPage()
-		w.now = w.now.Add(pageRetry)
+		w.now = w.now.Add(10 * time.Minute)
 		w.board.Advance(w.now)
 	}
 	if stats := w.board.Stats(); stats != (Stats{}) {
@@ -319,23 +395,31 @@ func TestEveryDeliveryEndsOnceInOrderWithinLimits(t *testing.T) {
 	}
 }
 
-func TestTenantsTakeTurnsWhateverTheirBacklog(t *testing.T) {
-	b := New(Limits{EndpointConcurrency: 100, Attempts: 1, Unrecorded: 1000, Rows: 1000, Bytes: 1 << 20, Page: 10})
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for event := store.EventKey(1); event <= 90; event++ { // tenant 1 floods two endpoints
-		b.Offer(now, Delivery{Tenant: 1, Endpoint: store.EndpointKey(1 + event%2), Event: event})
+var plain = Settings{Concurrency: 100}
+
+// send begins and finishes an attempt and records it.
+func send(t *testing.T, b *Board, now time.Time, verdict Verdict, retryAt time.Time) Delivery {
+	t.Helper()
+	d, given := b.Begin(now)
+	if !given {
+		t.Fatal("Begin gave nothing out")
 	}
-	b.Offer(now, Delivery{Tenant: 2, Endpoint: 3, Event: 91})
-	b.Offer(now, Delivery{Tenant: 2, Endpoint: 3, Event: 92})
+	b.Finish(now, d, Result{Verdict: verdict, Ends: retryAt.IsZero()})
+	b.Record(now, d, retryAt)
+	b.Advance(now)
+	return d
+}
+
+func TestTenantsTakeTurnsWhateverTheirBacklog(t *testing.T) {
+	b := New(Limits{Attempts: 10, Unrecorded: 1000, Rows: 1000, Bytes: 1 << 20, Page: 10})
+	for event := store.EventKey(1); event <= 90; event++ { // tenant 1 floods two endpoints
+		b.Offer(noon, Delivery{Tenant: 1, Endpoint: store.EndpointKey(1 + event%2), Event: event}, plain)
+	}
+	b.Offer(noon, Delivery{Tenant: 2, Endpoint: 3, Event: 91}, plain)
+	b.Offer(noon, Delivery{Tenant: 2, Endpoint: 3, Event: 92}, plain)
 	var order []store.EndpointKey
 	for range 5 {
-		d, given := b.Begin()
-		if !given {
-			t.Fatal("Begin gave nothing out")
-		}
-		order = append(order, d.Endpoint)
-		b.Finish(now, d)
-		b.Record(now, d, time.Time{})
+		order = append(order, send(t, b, noon, Success, time.Time{}).Endpoint)
 	}
 	if want := []store.EndpointKey{2, 3, 1, 3, 2}; !slices.Equal(order, want) {
 		t.Fatalf("endpoints took turns %v, want %v", order, want)
@@ -343,35 +427,155 @@ func TestTenantsTakeTurnsWhateverTheirBacklog(t *testing.T) {
 }
 
 func TestRetriesKeepAShareBesideFreshDeliveries(t *testing.T) {
-	b := New(Limits{EndpointConcurrency: 1, Attempts: 10, Unrecorded: 10, Rows: 1000, Bytes: 1 << 20, Page: 10})
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	retries := 0
-	send := func(retry bool) (d Delivery) {
-		d, given := b.Begin()
-		if !given {
-			t.Fatal("Begin gave nothing out")
-		}
-		b.Finish(now, d)
-		due := time.Time{}
-		if retry {
-			due = now
-		}
-		b.Record(now, d, due)
-		b.Advance(now)
-		return d
-	}
+	b := New(Limits{Attempts: 10, Unrecorded: 10, Rows: 1000, Bytes: 1 << 20, Page: 10})
 	for event := store.EventKey(1); event <= 40; event++ {
-		b.Offer(now, Delivery{Tenant: 1, Endpoint: 1, Event: event})
+		b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: event}, plain)
 	}
 	for range 8 {
-		send(true)
+		send(t, b, noon, Failure, noon)
 	}
+	retries := 0
 	for range 16 {
-		if send(false).Tried > 0 {
+		if send(t, b, noon, Success, time.Time{}).Tried > 0 {
 			retries++
 		}
 	}
 	if want := 16 / retryTurn; retries != want {
 		t.Fatalf("%d of 16 turns were for retries, want %d", retries, want)
 	}
+}
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// TestReceiversThatHangLeaveSteadyOnesTheirPlace has far more endpoints that never
+// answer than attempts may be in flight.
+func TestReceiversThatHangLeaveSteadyOnesTheirPlace(t *testing.T) {
+	const attempts = 100
+	b := New(Limits{Attempts: attempts, Unrecorded: 1000, Rows: 100_000, Bytes: 1 << 20, Page: 10})
+	b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: 1}, plain)
+	send(t, b, noon, Success, time.Time{}) // endpoint 1 is known to answer
+	event := store.EventKey(1)
+	for ep := store.EndpointKey(2); ep < 1000; ep++ {
+		event++
+		b.Offer(noon, Delivery{Tenant: store.TenantKey(ep), Endpoint: ep, Event: event}, plain)
+	}
+	hanging := 0
+	for _, given := b.Begin(noon); given; _, given = b.Begin(noon) {
+		hanging++
+	}
+	if want := attempts * 7 / 10; hanging != want {
+		t.Errorf("%d attempts are given to endpoints nobody knows, want %d", hanging, want)
+	}
+	for range attempts - hanging {
+		event++
+		b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: event}, plain)
+		if d, given := b.Begin(noon); !given || d.Endpoint != 1 {
+			t.Fatalf("the steady endpoint has no place: %+v", b.Stats())
+		}
+	}
+	// Its own attempts become slow: now it shares the places of the others.
+	later := noon.Add(2 * slowAfter)
+	b.Advance(later)
+	if got := b.Stats().Unsteady; got != attempts {
+		t.Errorf("%d attempts count as slow, want all %d", got, attempts)
+	}
+}
+
+func TestEndpointThatTimesOutShrinksToOneSlotAndRecovers(t *testing.T) {
+	b := New(Limits{Attempts: 100, Unrecorded: 1000, Rows: 1000, Bytes: 1 << 20, Page: 10})
+	for event := store.EventKey(1); event <= 100; event++ {
+		b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: event}, Settings{Concurrency: 4})
+	}
+	inFlight := func() (flights []Delivery) {
+		for d, given := b.Begin(noon); given; d, given = b.Begin(noon) {
+			flights = append(flights, d)
+		}
+		return flights
+	}
+	finish := func(flights []Delivery, verdict Verdict) {
+		for _, d := range flights {
+			b.Finish(noon, d, Result{Verdict: verdict, Ends: true})
+			b.Record(noon, d, time.Time{})
+		}
+	}
+	var got []int
+	for _, verdict := range []Verdict{Timeout, Success, Success, Throttled, Success} {
+		flights := inFlight()
+		got = append(got, len(flights))
+		finish(flights, verdict)
+	}
+	// After four timeouts one; after its success two; after two successes four; after
+	// four throttled answers one.
+	if want := []int{4, 1, 2, 4, 1}; !slices.Equal(got, want) {
+		t.Errorf("attempts in flight %v, want %v", got, want)
+	}
+}
+
+func TestBreakerOpensAfterManyFailuresProbesAndCloses(t *testing.T) {
+	b := New(Limits{Attempts: 100, Unrecorded: 1000, Rows: 1000, Bytes: 1 << 20, Page: 10})
+	for event := store.EventKey(1); event <= 100; event++ {
+		b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: event}, plain)
+	}
+	for range openAfter {
+		send(t, b, noon, Failure, time.Time{})
+	}
+	now := noon
+	for _, pause := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second} {
+		if wake := b.NextWake(); !wake.Equal(now.Add(pause)) {
+			t.Fatalf("the next probe is %v after the last failure, want %v", wake.Sub(now), pause)
+		}
+		b.Advance(now.Add(pause - 1))
+		if _, given := b.Begin(now.Add(pause - 1)); given {
+			t.Fatalf("sent before the pause of %v was over", pause)
+		}
+		now = now.Add(pause)
+		b.Advance(now)
+		d, given := b.Begin(now)
+		if _, second := b.Begin(now); !given || second {
+			t.Fatalf("given %v, and another %v: want a single probe", given, second)
+		}
+		b.Finish(now, d, Result{Verdict: Failure, Ends: true})
+		b.Record(now, d, time.Time{})
+	}
+	now = now.Add(40 * time.Second)
+	b.Advance(now)
+	send(t, b, now, Success, time.Time{})
+	for range 10 {
+		if _, given := b.Begin(now); !given {
+			t.Fatal("the breaker did not close after a success")
+		}
+	}
+}
+
+func TestHandfulOfFailuresKeepsTheirSchedule(t *testing.T) {
+	b := New(Limits{Attempts: 100, Unrecorded: 1000, Rows: 1000, Bytes: 1 << 20, Page: 10})
+	b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: 1}, plain)
+	now := noon
+	for _, wait := range []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour, 10 * time.Hour} {
+		send(t, b, now, Failure, now.Add(wait))
+		if wake := b.NextWake(); !wake.Equal(now.Add(wait)) {
+			t.Fatalf("the retry is due after %v, want %v", wake.Sub(now), wait)
+		}
+		now = now.Add(wait)
+		b.Advance(now)
+	}
+	if d := send(t, b, now, Failure, time.Time{}); d.Tried != 7 {
+		t.Errorf("the last attempt has Tried = %d, want 7", d.Tried)
+	}
+}
+
+func TestNewOwnerOfALimitedEndpointBeginsWithoutAToken(t *testing.T) {
+	b := New(Limits{Attempts: 100, Unrecorded: 1000, Rows: 1000, Bytes: 1 << 20, Page: 10})
+	b.Offer(noon, Delivery{Tenant: 1, Endpoint: 1, Event: 1}, Settings{Concurrency: 1, Rate: 2})
+	b.Offer(noon, Delivery{Tenant: 2, Endpoint: 2, Event: 2}, Settings{Concurrency: 1, TenantRate: 2})
+	if _, given := b.Begin(noon); given {
+		t.Fatal("the first attempt of a start was begun at once")
+	}
+	now := noon.Add(500 * time.Millisecond)
+	if wake := b.NextWake(); !wake.Equal(now) {
+		t.Fatalf("wakes at %v, want %v", wake, now)
+	}
+	b.Advance(now)
+	send(t, b, now, Success, time.Time{})
+	send(t, b, now, Success, time.Time{})
 }

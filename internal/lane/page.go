@@ -36,7 +36,9 @@ type Page struct {
 	// many came as were asked for.
 	Next store.EventKey
 	More bool
-	// Failed says that the store could not be read.
+	// Settings are the endpoint's.
+	Settings Settings
+	// Failed says that the store could not be read; then nothing else is set.
 	Failed bool
 }
 
@@ -95,6 +97,9 @@ func (b *Board) PutPage(now time.Time, page Page) {
 	l := b.lanes[page.Endpoint]
 	during := l.page
 	l.page = nil
+	if !page.Failed {
+		b.configure(l, page.Settings)
+	}
 	switch {
 	case page.Failed:
 		l.pageAfter = now.Add(pageRetry)

@@ -29,3 +29,6 @@ func (q *queue[T]) pop() T {
 	q.size--
 	return item
 }
+
+// peek returns the oldest item; there must be one.
+func (q *queue[T]) peek() T { return q.ring[q.head] }

@@ -1,21 +1,28 @@
 package lane
 
-import "github.com/neohook/neohook/store"
+import (
+	"container/heap"
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
 
 // turns lets lanes that have something to send take turns: round by round over the
-// tenants, and within a tenant over its endpoints.
+// tenants, and within a tenant over its endpoints. It keeps the rates of tenants.
 type turns struct {
 	order   queue[*tenantTurns]
+	resting byPace // tenants whose rate makes them wait
 	tenants map[store.TenantKey]*tenantTurns
 }
 
 type tenantTurns struct {
 	tenant store.TenantKey
 	lanes  queue[*lane]
+	pace   pace
 }
 
 // add gives a lane a place, unless it has one.
-func (t *turns) add(l *lane) {
+func (t *turns) add(l *lane, born time.Time) {
 	if l.queued {
 		return
 	}
@@ -23,6 +30,9 @@ func (t *turns) add(l *lane) {
 	of, found := t.tenants[l.tenant]
 	if !found {
 		of = &tenantTurns{tenant: l.tenant}
+		if l.settings.TenantRate > 0 { // a new owner begins without a token
+			of.pace.next = born.Add(interval(l.settings.TenantRate))
+		}
 		t.tenants[l.tenant] = of
 		t.order.push(of)
 	}
@@ -30,17 +40,75 @@ func (t *turns) add(l *lane) {
 }
 
 // take removes the lane whose turn it is, or returns nil.
-func (t *turns) take() *lane {
-	if t.order.len() == 0 {
-		return nil
+func (t *turns) take(now time.Time) *lane {
+	for t.order.len() > 0 {
+		of := t.order.pop()
+		if of.pace.next.After(now) {
+			heap.Push(&t.resting, of)
+			continue
+		}
+		l := of.lanes.pop()
+		l.queued = false
+		t.rejoin(of, now)
+		return l
 	}
-	of := t.order.pop()
-	l := of.lanes.pop()
-	l.queued = false
-	if of.lanes.len() > 0 {
+	return nil
+}
+
+// rejoin gives a tenant its next place, or forgets it.
+func (t *turns) rejoin(of *tenantTurns, now time.Time) {
+	switch {
+	case of.lanes.len() > 0:
 		t.order.push(of)
-	} else {
+	case of.pace.next.After(now): // its rate must be remembered
+		heap.Push(&t.resting, of)
+	default:
 		delete(t.tenants, of.tenant)
 	}
-	return l
+}
+
+// spend notes that an attempt of a lane begins.
+func (t *turns) spend(l *lane, now time.Time) {
+	if l.settings.TenantRate <= 0 {
+		return
+	}
+	of, found := t.tenants[l.tenant]
+	if !found {
+		of = &tenantTurns{tenant: l.tenant}
+		t.tenants[l.tenant] = of
+		of.pace.take(now, l.settings.TenantRate)
+		heap.Push(&t.resting, of)
+		return
+	}
+	of.pace.take(now, l.settings.TenantRate)
+}
+
+// rouse lets tenants take turns again that have rested.
+func (t *turns) rouse(now time.Time) {
+	for len(t.resting) > 0 && !t.resting[0].pace.next.After(now) {
+		t.rejoin(heap.Pop(&t.resting).(*tenantTurns), now)
+	}
+}
+
+// nextWake is when rouse has something to do; zero is never.
+func (t *turns) nextWake() time.Time {
+	if len(t.resting) == 0 {
+		return time.Time{}
+	}
+	return t.resting[0].pace.next
+}
+
+// byPace is a heap of tenants, the soonest to go on on top.
+type byPace []*tenantTurns
+
+func (h byPace) Len() int           { return len(h) }
+func (h byPace) Less(i, j int) bool { return h[i].pace.next.Before(h[j].pace.next) }
+func (h byPace) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *byPace) Push(x any)        { *h = append(*h, x.(*tenantTurns)) }
+func (h *byPace) Pop() any {
+	last := len(*h) - 1
+	of := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return of
 }

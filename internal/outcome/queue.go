@@ -44,6 +44,15 @@ func (q *Queue) Put(now time.Time, done Done) {
 	}
 }
 
+// Return puts back what was taken and could not be stored, before all others: outcomes
+// are stored in the order in which they came, as those of ordered endpoints must be.
+func (q *Queue) Return(now time.Time, taken []Done) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append(taken[:len(taken):len(taken)], q.items...)
+	q.since = now
+}
+
 // Bell rings, once, when outcomes were added since it last rang.
 func (q *Queue) Bell() <-chan struct{} { return q.bell }
 
