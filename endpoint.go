@@ -66,7 +66,7 @@ func (o *Organisation) CreateEndpoint(ctx context.Context, tenant webhook.Tenant
 		},
 		insert: func(made store.Endpoint, once *store.Once) error {
 			err := o.engine.store.InsertEndpoint(ctx, made, once)
-			o.engine.changed(owner.Key)
+			o.engine.changed(ctx, owner.Key)
 			if errors.Is(err, store.ErrNotFound) {
 				return translate(err, "tenant", string(tenant))
 			}
@@ -150,7 +150,7 @@ func (o *Organisation) writeEndpoint(ctx context.Context, next *store.Endpoint, 
 	next.UpdatedAt = now()
 	next.Version++
 	err := o.engine.store.UpdateEndpoint(ctx, *next, once)
-	o.engine.changed(next.Tenant)
+	o.engine.changed(ctx, next.Tenant)
 	return errors.Is(err, store.ErrStale), err
 }
 
@@ -202,6 +202,6 @@ func (o *Organisation) DeleteEndpoint(ctx context.Context, tenant webhook.Tenant
 		return err
 	}
 	err = o.engine.store.DeleteEndpoint(ctx, owner.Key, stored.Key, now())
-	o.engine.changed(owner.Key)
+	o.engine.changed(ctx, owner.Key)
 	return translate(err, "endpoint", string(ref))
 }

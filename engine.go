@@ -119,5 +119,16 @@ func loadKeyset(st store.Store, opts Options, isNew bool) (*seal.Keyset, error) 
 }
 
 // changed is called when a tenant or one of its endpoints may have changed in the store,
-// before whoever changed it is told.
-func (e *Engine) changed(tenant store.TenantKey) { e.routes.Refresh(tenant) }
+// before whoever changed it is told. What is in memory for its endpoints acts on it when
+// it returns.
+func (e *Engine) changed(ctx context.Context, tenant store.TenantKey) {
+	var before []store.EndpointKey
+	if held := e.routes.Held(tenant); held != nil {
+		before = held.Keys()
+	}
+	e.routes.Refresh(tenant)
+	// The change is stored: that its caller goes away must not keep it from the lanes.
+	if err := e.lanes.Changed(context.WithoutCancel(ctx), tenant, before); err != nil {
+		e.opts.Logger.WarnContext(ctx, "change of an endpoint reaches its open deliveries late", "error", err)
+	}
+}

@@ -64,13 +64,12 @@ func (e *Engine) assemble() error {
 	e.intake = intake.New(intake.Limits{Bytes: e.opts.MaxMemoryBytes, Wait: intakeWait})
 	e.outcomes = outcome.New()
 	e.lanes = dispatch.New(lane.Limits{
-		EndpointConcurrency: e.opts.EndpointConcurrency,
-		Attempts:            e.opts.MaxAttempts,
-		Unrecorded:          unrecordedPerAttempt * e.opts.MaxAttempts,
-		Rows:                heldRows,
-		Bytes:               e.opts.MaxMemoryBytes,
-		Page:                pageRows,
-	}, e.store, sender, e.outcomes, e.opts.Logger)
+		Attempts:   e.opts.MaxAttempts,
+		Unrecorded: unrecordedPerAttempt * e.opts.MaxAttempts,
+		Rows:       heldRows,
+		Bytes:      e.opts.MaxMemoryBytes,
+		Page:       pageRows,
+	}, e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
 	e.writer = commit.New(e.store, e.intake, e.outcomes, e.lanes, commit.Limits{}, e.opts.Logger)
 	return nil
 }
@@ -168,7 +167,7 @@ func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.
 		endpoint.Disabled, endpoint.UpdatedAt = true, time.Now()
 		endpoint.Version++
 		err = e.store.UpdateEndpoint(ctx, endpoint, nil)
-		e.routes.Refresh(tenant)
+		e.changed(ctx, tenant)
 		if !errors.Is(err, store.ErrStale) {
 			return err
 		}

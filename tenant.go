@@ -111,7 +111,7 @@ func (o *Organisation) writeTenant(ctx context.Context, next *store.Tenant) (boo
 	next.UpdatedAt = now()
 	next.Version++
 	err := o.engine.store.UpdateTenant(ctx, *next)
-	o.engine.changed(next.Key)
+	o.engine.changed(ctx, next.Key)
 	return errors.Is(err, store.ErrStale), err
 }
 
@@ -123,6 +123,6 @@ func (o *Organisation) DeleteTenant(ctx context.Context, ref webhook.TenantID) e
 		return err
 	}
 	err = o.engine.store.DeleteTenant(ctx, stored.Key, now())
-	o.engine.changed(stored.Key)
+	o.engine.changed(ctx, stored.Key)
 	return translate(err, "tenant", string(ref))
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -49,4 +50,24 @@ func (p *Policy) judge(out *store.Outcome, result *webhook.Result) {
 // wait is the later of the planned wait and what the receiver asked for.
 func (p *Policy) wait(planned, asked time.Duration) time.Duration {
 	return max(webhook.Jitter(planned, p.Jitter), min(asked, p.MaxRetryAfter))
+}
+
+// lesson is what a lane learns from an attempt.
+func (p *Policy) lesson(out *store.Outcome, result *webhook.Result) lane.Result {
+	lesson := lane.Result{Ends: out.State.Ended()}
+	switch {
+	case out.Attempt == nil:
+	case result.Success:
+		lesson.Verdict = lane.Success
+	case result.StatusCode == http.StatusTooManyRequests, result.StatusCode == http.StatusServiceUnavailable:
+		lesson.Verdict = lane.Throttled
+		if result.RetryAfter > 0 {
+			lesson.HoldUntil = result.CompletedAt.Add(min(result.RetryAfter, p.MaxRetryAfter))
+		}
+	case result.Fault != nil && result.Fault.Kind == webhook.FaultTimeout:
+		lesson.Verdict = lane.Timeout
+	default:
+		lesson.Verdict = lane.Failure
+	}
+	return lesson
 }

@@ -40,38 +40,47 @@ type Sender struct {
 	Gone func(ctx context.Context, tenant store.TenantKey, endpoint store.EndpointKey)
 }
 
-// Send makes an attempt of a delivery and returns what to record. An error says that no
-// attempt was made, or that ctx ended it: it does not count.
-func (s *Sender) Send(ctx context.Context, d lane.Delivery) (store.Outcome, error) {
-	out := store.Outcome{Tenant: d.Tenant, Endpoint: d.Endpoint, Event: d.Event, Tried: d.Tried}
+// Send makes an attempt of a delivery and returns what to record and what its lane learns
+// from it. An error says that no attempt was made, or that ctx ended it: it does not
+// count.
+func (s *Sender) Send(ctx context.Context, d lane.Delivery) (store.Outcome, lane.Result, error) {
+	out, result, err := s.send(ctx, d)
+	if err != nil {
+		return out, lane.Result{}, err
+	}
+	return out, s.Policy.lesson(&out, &result), nil
+}
+
+func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, result webhook.Result, err error) {
+	out = store.Outcome{Tenant: d.Tenant, Endpoint: d.Endpoint, Event: d.Event, Tried: d.Tried}
 	payload, err := s.payload(ctx, d)
 	if err != nil {
-		return out, err
+		return out, result, err
 	}
 	endpoint, reason, err := s.Endpoints.Endpoint(ctx, d.Tenant, d.Endpoint)
 	if err != nil {
-		return out, err
+		return out, result, err
 	}
 	if reason == "" {
 		reason = obstacle(endpoint, payload)
 	}
 	if reason != "" {
 		out.State, out.Reason = webhook.Cancelled, reason
-		return out, nil
+		return out, result, nil
 	}
-	result := s.Adapter.Deliver(ctx, &webhook.Delivery{
+	result = s.Adapter.Deliver(ctx, &webhook.Delivery{
 		ID:       s.IDs.Delivery(payload.AcceptedAt, payload.Event, d.Endpoint),
 		Endpoint: endpoint.ID, Event: s.IDs.Event(payload.AcceptedAt, payload.Event), EventType: payload.Type,
 		Attempt: d.Tried + 1, Status: webhook.Sending, Payload: payload.Body,
 	}, endpoint)
 	if !result.Success && ctx.Err() != nil {
-		return out, ctx.Err()
+		return out, result, ctx.Err()
 	}
 	s.Policy.judge(&out, &result)
 	if out.Reason == webhook.ReceiverGone {
 		s.Gone(ctx, d.Tenant, d.Endpoint)
 	}
-	return out, nil
+	return out, result, nil
 }
 
 func (s *Sender) payload(ctx context.Context, d lane.Delivery) (*store.Payload, error) {

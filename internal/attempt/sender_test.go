@@ -66,6 +66,10 @@ func answer(status int) webhook.Result {
 	}
 }
 
+func fault(kind webhook.FaultKind) webhook.Result {
+	return webhook.Result{CompletedAt: completed, Fault: &webhook.Fault{Kind: kind, Code: webhook.FaultOther, Message: "none"}}
+}
+
 func TestWhatFollowsAnAttempt(t *testing.T) {
 	asked := func(status int, retryAfter time.Duration) webhook.Result {
 		result := answer(status)
@@ -77,22 +81,26 @@ func TestWhatFollowsAnAttempt(t *testing.T) {
 		tried  int
 		state  webhook.State
 		wait   time.Duration
+		lesson lane.Result
 	}{
-		"success":                               {answer(204), 0, webhook.Succeeded, 0},
-		"success of the last attempt":           {answer(200), 2, webhook.Succeeded, 0},
-		"first failure":                         {answer(500), 0, webhook.Waiting, time.Minute},
-		"second failure":                        {answer(302), 1, webhook.Waiting, time.Hour},
-		"failure of the last attempt":           {answer(500), 2, webhook.Exhausted, 0},
-		"no answer":                             {webhook.Result{CompletedAt: completed, Fault: &webhook.Fault{Code: webhook.FaultRefused, Message: "refused"}}, 0, webhook.Waiting, time.Minute},
-		"asked to wait longer than planned":     {asked(503, 10*time.Minute), 0, webhook.Waiting, 10 * time.Minute},
-		"asked to come sooner than planned":     {asked(429, time.Second), 0, webhook.Waiting, time.Minute},
-		"asked to wait longer than is accepted": {asked(429, 99*time.Hour), 0, webhook.Waiting, 12 * time.Hour},
-		"the receiver says it is gone for good": {answer(410), 0, webhook.Cancelled, 0},
+		"success":                               {answer(204), 0, webhook.Succeeded, 0, lane.Result{Verdict: lane.Success, Ends: true}},
+		"success of the last attempt":           {answer(200), 2, webhook.Succeeded, 0, lane.Result{Verdict: lane.Success, Ends: true}},
+		"first failure":                         {answer(500), 0, webhook.Waiting, time.Minute, lane.Result{Verdict: lane.Failure}},
+		"second failure":                        {answer(302), 1, webhook.Waiting, time.Hour, lane.Result{Verdict: lane.Failure}},
+		"failure of the last attempt":           {answer(500), 2, webhook.Exhausted, 0, lane.Result{Verdict: lane.Failure, Ends: true}},
+		"no answer":                             {fault(webhook.FaultClient), 0, webhook.Waiting, time.Minute, lane.Result{Verdict: lane.Failure}},
+		"no answer in time":                     {fault(webhook.FaultTimeout), 0, webhook.Waiting, time.Minute, lane.Result{Verdict: lane.Timeout}},
+		"sent too much":                         {answer(429), 0, webhook.Waiting, time.Minute, lane.Result{Verdict: lane.Throttled}},
+		"asked to wait longer than planned":     {asked(503, 10*time.Minute), 0, webhook.Waiting, 10 * time.Minute, lane.Result{Verdict: lane.Throttled, HoldUntil: completed.Add(10 * time.Minute)}},
+		"asked to come sooner than planned":     {asked(429, time.Second), 0, webhook.Waiting, time.Minute, lane.Result{Verdict: lane.Throttled, HoldUntil: completed.Add(time.Second)}},
+		"asked to wait longer than is accepted": {asked(429, 99*time.Hour), 0, webhook.Waiting, 12 * time.Hour, lane.Result{Verdict: lane.Throttled, HoldUntil: completed.Add(12 * time.Hour)}},
+		"asked to wait by another failure":      {asked(500, 10*time.Minute), 0, webhook.Waiting, 10 * time.Minute, lane.Result{Verdict: lane.Failure}},
+		"the receiver says it is gone for good": {answer(410), 0, webhook.Cancelled, 0, lane.Result{Verdict: lane.Failure, Ends: true}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := &desk{result: test.result, payload: store.Payload{Event: 3}}
-			out, err := d.sender().Send(t.Context(), lane.Delivery{Endpoint: 2, Event: 3, Tried: test.tried})
+			out, lesson, err := d.sender().Send(t.Context(), lane.Delivery{Endpoint: 2, Event: 3, Tried: test.tried})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,6 +110,9 @@ func TestWhatFollowsAnAttempt(t *testing.T) {
 			}
 			if out.State != test.state || !out.RetryAt.Equal(want) {
 				t.Errorf("state %v, due %v; want %v, %v", out.State, out.RetryAt, test.state, want)
+			}
+			if lesson != test.lesson {
+				t.Errorf("the lane learns %+v, want %+v", lesson, test.lesson)
 			}
 			if gone := test.result.StatusCode == 410; gone != slices.Equal(d.gone, []store.EndpointKey{2}) {
 				t.Errorf("endpoints told to be gone: %v", d.gone)
@@ -115,12 +126,12 @@ func TestWhatFollowsAnAttempt(t *testing.T) {
 
 func TestAttemptIsLoggedWithTheBeginningOfTheAnswerOrWhyThereIsNone(t *testing.T) {
 	d := &desk{result: answer(500), payload: store.Payload{Event: 3}}
-	out, _ := d.sender().Send(t.Context(), lane.Delivery{})
+	out, _, _ := d.sender().Send(t.Context(), lane.Delivery{})
 	if got := out.Attempt; string(got.Response) != "answered a" || got.StatusCode != 500 || got.Duration != time.Second {
 		t.Errorf("logged %q, %d, %v", got.Response, got.StatusCode, got.Duration)
 	}
 	d.result = webhook.Result{Fault: &webhook.Fault{Code: webhook.FaultDNS, Message: "no such host"}}
-	out, _ = d.sender().Send(t.Context(), lane.Delivery{})
+	out, _, _ = d.sender().Send(t.Context(), lane.Delivery{})
 	if got := out.Attempt; string(got.Response) != "no such host" || got.StatusCode != 0 || got.Code != webhook.FaultDNS {
 		t.Errorf("logged %q, %d, %q", got.Response, got.StatusCode, got.Code)
 	}
@@ -139,7 +150,7 @@ func TestNothingIsSentWhereThereIsNoPlaceForItAnyMore(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			out, err := test.desk.sender().Send(t.Context(), lane.Delivery{Tried: 1})
+			out, _, err := test.desk.sender().Send(t.Context(), lane.Delivery{Tried: 1})
 			if err != nil || out.State != webhook.Cancelled || out.Reason != test.want || out.Attempt != nil {
 				t.Errorf("got %+v, %v; want cancelled for %q", out, err, test.want)
 			}
@@ -153,16 +164,16 @@ func TestNothingIsSentWhereThereIsNoPlaceForItAnyMore(t *testing.T) {
 func TestAttemptThatCouldNotBeMadeOrWasCutOffDoesNotCount(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	d := &desk{err: errors.New("disk error")}
-	if _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, d.err) {
+	if _, _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, d.err) {
 		t.Errorf("err = %v, want the store's", err)
 	}
 	cancel()
 	d = &desk{payload: store.Payload{Event: 3}, result: webhook.Result{Fault: &webhook.Fault{Code: webhook.FaultCancelled}}}
-	if _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, context.Canceled) {
+	if _, _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want Canceled", err)
 	}
 	d.result = answer(200) // answered before it could be cut off
-	if out, err := d.sender().Send(ctx, lane.Delivery{}); err != nil || out.State != webhook.Succeeded {
+	if out, _, err := d.sender().Send(ctx, lane.Delivery{}); err != nil || out.State != webhook.Succeeded {
 		t.Errorf("got %v, %v, want a success", out.State, err)
 	}
 }

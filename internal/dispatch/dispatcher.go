@@ -8,6 +8,7 @@ package dispatch
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,19 +17,29 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-// Sender makes an attempt. It returns what to record of it; or an error where it could
-// not be made for a reason of our own, in which case it is made later.
+// Sender makes an attempt. It returns what to record of it and what its lane learns from
+// it; or an error where it could not be made for a reason of our own, in which case it is
+// made later.
 type Sender interface {
-	Send(ctx context.Context, d lane.Delivery) (store.Outcome, error)
+	Send(ctx context.Context, d lane.Delivery) (store.Outcome, lane.Result, error)
+}
+
+// Endpoints knows how endpoints want to be sent to.
+type Endpoints interface {
+	// Known returns the settings without reading from a store, zero ones if it can't.
+	Known(tenant store.TenantKey, endpoint store.EndpointKey) lane.Settings
+	// Settings returns them in any case, also for an endpoint that is deleted.
+	Settings(ctx context.Context, tenant store.TenantKey, endpoint store.EndpointKey) (lane.Settings, error)
 }
 
 // Dispatcher runs a Board. Make one with New, let it Recover, and Run it once. Its other
 // methods are safe for concurrent use.
 type Dispatcher struct {
-	backlog  store.Backlog
-	sender   Sender
-	outcomes *outcome.Queue
-	log      *slog.Logger
+	backlog   store.Backlog
+	endpoints Endpoints
+	sender    Sender
+	outcomes  *outcome.Queue
+	log       *slog.Logger
 
 	mu    sync.Mutex
 	board *lane.Board
@@ -43,9 +54,9 @@ type Dispatcher struct {
 }
 
 // New returns a Dispatcher over an empty Board.
-func New(limits lane.Limits, backlog store.Backlog, sender Sender, outcomes *outcome.Queue, log *slog.Logger) *Dispatcher {
+func New(limits lane.Limits, backlog store.Backlog, endpoints Endpoints, sender Sender, outcomes *outcome.Queue, log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
-		backlog: backlog, sender: sender, outcomes: outcomes, log: log,
+		backlog: backlog, endpoints: endpoints, sender: sender, outcomes: outcomes, log: log,
 		board: lane.New(limits),
 		wake:  make(chan struct{}, 1), page: make(chan struct{}, 1),
 	}
@@ -81,7 +92,7 @@ func (d *Dispatcher) Committed(now time.Time, accepted []lane.Delivery, recorded
 		d.board.Record(now, done.Delivery, done.Outcome.RetryAt)
 	}
 	for _, delivery := range accepted {
-		d.board.Offer(now, delivery)
+		d.board.Offer(now, delivery, d.endpoints.Known(delivery.Tenant, delivery.Endpoint))
 	}
 	d.start()
 }
@@ -96,6 +107,28 @@ func (d *Dispatcher) Reread(now time.Time, accepts []store.Accept) {
 		}
 	}
 	d.start()
+}
+
+// Changed says that endpoints of a tenant have changed, or may have: all that have a lane
+// where none are named. Their lanes act on it when it returns.
+func (d *Dispatcher) Changed(ctx context.Context, tenant store.TenantKey, endpoints []store.EndpointKey) error {
+	d.mu.Lock()
+	if endpoints == nil {
+		endpoints = d.board.EndpointsOf(tenant)
+	}
+	endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(endpoint store.EndpointKey) bool { return !d.board.Has(endpoint) })
+	d.mu.Unlock()
+	for _, endpoint := range endpoints {
+		settings, err := d.endpoints.Settings(ctx, tenant, endpoint)
+		if err != nil {
+			return err
+		}
+		d.mu.Lock()
+		d.board.Configure(time.Now(), endpoint, settings)
+		d.start()
+		d.mu.Unlock()
+	}
+	return nil
 }
 
 // Stats returns the present sizes.
@@ -136,7 +169,7 @@ func (d *Dispatcher) Run(ctx context.Context, grace time.Duration) {
 // The mutex is held.
 func (d *Dispatcher) start() {
 	for d.sending != nil {
-		delivery, given := d.board.Begin()
+		delivery, given := d.board.Begin(time.Now())
 		if !given {
 			break
 		}
@@ -167,7 +200,7 @@ func ring(bell chan struct{}) {
 func (d *Dispatcher) send(ctx context.Context, delivery lane.Delivery) {
 	defer d.attempts.Done()
 	for given := true; given; {
-		out, err := d.sender.Send(ctx, delivery)
+		out, result, err := d.sender.Send(ctx, delivery)
 		now := time.Now()
 		if err == nil {
 			// The outcome is queued before the place is free, so that no bound is exceeded.
@@ -175,24 +208,24 @@ func (d *Dispatcher) send(ctx context.Context, delivery lane.Delivery) {
 		} else if ctx.Err() == nil {
 			d.log.WarnContext(ctx, "attempt could not be made, trying again", "error", err)
 		}
-		delivery, given = d.next(now, delivery, err)
+		delivery, given = d.next(now, delivery, result, err)
 	}
 }
 
 // next ends one attempt and begins another.
-func (d *Dispatcher) next(now time.Time, ended lane.Delivery, err error) (lane.Delivery, bool) {
+func (d *Dispatcher) next(now time.Time, ended lane.Delivery, result lane.Result, err error) (lane.Delivery, bool) {
 	const pause = time.Second
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		d.board.Finish(now, ended)
+		d.board.Finish(now, ended, result)
 	} else {
 		d.board.Postpone(now, ended, now.Add(pause))
 	}
 	if d.sending == nil {
 		return lane.Delivery{}, false
 	}
-	begun, given := d.board.Begin()
+	begun, given := d.board.Begin(now)
 	d.ring()
 	return begun, given
 }

@@ -72,13 +72,14 @@ func (s *shelf) Payloads(_ context.Context, keys []store.EventKey) ([]store.Payl
 // receiver is a Sender that takes its time and notes when it was called.
 type receiver struct {
 	takes time.Duration
+	again bool // what is sent is to be sent again
 	mu    sync.Mutex
 	got   []store.EventKey
 	most  int // in flight at a time
 	now   int
 }
 
-func (r *receiver) Send(ctx context.Context, d lane.Delivery) (store.Outcome, error) {
+func (r *receiver) Send(ctx context.Context, d lane.Delivery) (store.Outcome, lane.Result, error) {
 	r.mu.Lock()
 	r.got = append(r.got, d.Event)
 	r.now++
@@ -91,9 +92,9 @@ func (r *receiver) Send(ctx context.Context, d lane.Delivery) (store.Outcome, er
 	}()
 	select {
 	case <-time.After(r.takes):
-		return store.Outcome{Event: d.Event, State: webhook.Succeeded}, nil
+		return store.Outcome{Event: d.Event, State: webhook.Succeeded}, lane.Result{Verdict: lane.Success, Ends: !r.again}, nil
 	case <-ctx.Done():
-		return store.Outcome{}, ctx.Err()
+		return store.Outcome{}, lane.Result{}, ctx.Err()
 	}
 }
 
@@ -105,12 +106,23 @@ func (r *receiver) sent() []store.EventKey {
 	return slices.Clone(r.got)
 }
 
-var limits = lane.Limits{EndpointConcurrency: 3, Attempts: 100, Unrecorded: 100, Rows: 1000, Bytes: 1 << 20, Page: 4}
+var limits = lane.Limits{Attempts: 100, Unrecorded: 100, Rows: 1000, Bytes: 1 << 20, Page: 4}
+
+// three is the concurrency of every endpoint.
+type three struct{}
+
+func (three) Known(store.TenantKey, store.EndpointKey) lane.Settings {
+	return lane.Settings{Concurrency: 3}
+}
+
+func (three) Settings(context.Context, store.TenantKey, store.EndpointKey) (lane.Settings, error) {
+	return lane.Settings{Concurrency: 3}, nil
+}
 
 // run runs a Dispatcher; stop ends it and returns how long that took.
 func run(t *testing.T, s *shelf, r *receiver, grace time.Duration) (d *Dispatcher, out *outcome.Queue, stop func() time.Duration) {
 	out = outcome.New()
-	d = New(limits, s, r, out, slog.New(slog.DiscardHandler))
+	d = New(limits, s, three{}, r, out, slog.New(slog.DiscardHandler))
 	if err := d.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +174,7 @@ func TestCommittedDeliveriesAreSentAtOnceWithinTheConcurrency(t *testing.T) {
 
 func TestRetryIsSentAtTheInstantItIsDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &receiver{}
+		r := &receiver{again: true}
 		d, out, stop := run(t, &shelf{}, r, time.Minute)
 		start := time.Now()
 		d.Committed(start, accepted(1), nil)

@@ -10,6 +10,10 @@ import (
 // read reads a page, and payloads for as many of its deliveries as the request allows.
 func (d *Dispatcher) read(ctx context.Context, request lane.PageRequest) (lane.Page, error) {
 	page := lane.Page{PageRequest: request}
+	var err error
+	if page.Settings, err = d.endpoints.Settings(ctx, request.Tenant, request.Endpoint); err != nil {
+		return page, err
+	}
 	var open []store.Open
 	switch request.Kind {
 	case lane.FreshPage:

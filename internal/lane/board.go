@@ -2,6 +2,7 @@ package lane
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -51,12 +52,12 @@ func (b *Board) Recover(now time.Time, tenant store.TenantKey, endpoint store.En
 }
 
 // Offer brings in a fresh delivery that was just stored. For one endpoint the numbers
-// must ascend from call to call.
+// must ascend from call to call. Settings that are not known yet come with a page.
 func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
 	b.tick(now)
 	l := b.lane(d.Tenant, d.Endpoint)
 	b.configure(l, settings)
-	if l.behind || !b.hasRoom(l, d.bytes()) {
+	if l.behind || !l.settings.known() || !b.hasRoom(l, d.bytes()) {
 		l.skip(d.Event)
 	} else {
 		b.hold(l, d)
@@ -65,10 +66,30 @@ func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
 	b.settle(l)
 }
 
+// Has says whether there is a lane of an endpoint, which Configure would change.
+func (b *Board) Has(endpoint store.EndpointKey) bool {
+	_, found := b.lanes[endpoint]
+	return found
+}
+
+// EndpointsOf lists the endpoints of a tenant that have a lane. It looks at all lanes.
+func (b *Board) EndpointsOf(tenant store.TenantKey) (endpoints []store.EndpointKey) {
+	for endpoint, l := range b.lanes {
+		if l.tenant == tenant {
+			endpoints = append(endpoints, endpoint)
+		}
+	}
+	slices.Sort(endpoints)
+	return endpoints
+}
+
 // Configure changes how an endpoint is sent to, from the next attempt on.
 func (b *Board) Configure(now time.Time, endpoint store.EndpointKey, settings Settings) {
 	b.tick(now)
 	if l, found := b.lanes[endpoint]; found {
+		if l.page != nil {
+			l.page.configured = true
+		}
 		b.configure(l, settings)
 		b.settle(l)
 	}
@@ -97,10 +118,13 @@ func (b *Board) Begin(now time.Time) (Delivery, bool) {
 
 func (b *Board) begin(l *lane) Delivery {
 	d := l.next()
-	f := flight{event: d.Event, began: b.now, probe: l.breaker.open}
-	l.breaker.begin()
-	l.pace.take(b.now, l.settings.Rate)
-	b.turns.spend(l, b.now)
+	f := flight{event: d.Event, began: b.now}
+	if !l.settings.Closed { // else nothing is sent
+		f.probe = l.breaker.open
+		l.breaker.begin()
+		l.pace.take(b.now, l.settings.Rate)
+		b.turns.spend(l, b.now)
+	}
 	l.flights = append(l.flights, f)
 	b.crowd.begin(l, f)
 	b.flying++
@@ -138,6 +162,7 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 		if (l.horizon.IsZero() || retryAt.Before(l.horizon)) && b.hasRoom(l, 0) {
 			b.hold(l, d)
 			b.wait(l, d)
+			l.ripen(b.now)
 		} else {
 			l.spill(retryAt)
 		}
@@ -152,7 +177,7 @@ func (b *Board) Postpone(now time.Time, d Delivery, until time.Time) {
 	l := b.lanes[d.Endpoint]
 	b.unrecorded--
 	b.release(l, d)
-	d.Due, d.Payload = until, nil
+	d.Due, d.Payload = later(d.Due, until), nil
 	b.hold(l, d)
 	b.wait(l, d)
 	b.land(l, d, Result{})
@@ -239,7 +264,9 @@ func (b *Board) lane(tenant store.TenantKey, endpoint store.EndpointKey) *lane {
 
 func (b *Board) configure(l *lane, settings Settings) {
 	switch {
-	case l.settings.Concurrency == 0: // they were not known
+	case !settings.known():
+		return
+	case !l.settings.known():
 		l.room = settings.Concurrency
 		if settings.Rate > 0 { // a new owner begins without a token
 			l.pace.next = b.born.Add(interval(settings.Rate))
@@ -247,7 +274,11 @@ func (b *Board) configure(l *lane, settings Settings) {
 	case l.room >= l.settings.Concurrency:
 		l.room = settings.Concurrency
 	}
+	if l.settings.Closed && !settings.Closed {
+		l.reopen(b.now)
+	}
 	l.settings = settings
+	l.ripen(b.now)
 }
 
 // settle gives a lane that has changed its place in the turns, the pages and the wakes,

@@ -15,7 +15,7 @@ import (
 type lane struct {
 	tenant   store.TenantKey
 	endpoint store.EndpointKey
-	settings Settings // its Concurrency is 0 until they are known
+	settings Settings
 
 	held    map[store.EventKey]struct{} // queued, waiting, in flight or not recorded yet
 	bytes   int64
@@ -70,11 +70,13 @@ type pageInFlight struct {
 	skipped store.EventKey
 	// spilled is the soonest due time that went to the store alone meanwhile.
 	spilled time.Time
+	// configured says that the settings changed meanwhile: those of the page may be old.
+	configured bool
 }
 
 // hasNext says whether a delivery may be next by the order of the lane.
 func (l *lane) hasNext() bool {
-	if !l.settings.Ordered {
+	if !l.settings.Ordered || l.settings.Closed {
 		return l.due.len()+l.fresh.len() > 0
 	}
 	if len(l.flights)+l.unsettled > 0 {
@@ -96,6 +98,9 @@ func (l *lane) opens() time.Time {
 
 // ready says whether an attempt may begin.
 func (l *lane) ready(now time.Time) bool {
+	if l.settings.Closed {
+		return len(l.flights) < l.settings.Concurrency && l.hasNext()
+	}
 	return len(l.flights) < min(l.room, l.settings.Concurrency) && l.hasNext() &&
 		!l.opens().After(now) && l.breaker.allows(now)
 }
@@ -161,8 +166,19 @@ func (l *lane) spill(due time.Time) {
 
 // ripen moves the waiting deliveries whose time has come.
 func (l *lane) ripen(now time.Time) {
-	for len(l.waiting) > 0 && !l.waiting[0].Due.After(now) {
+	for len(l.waiting) > 0 && (l.settings.Closed || !l.waiting[0].Due.After(now)) {
 		l.due.push(heap.Pop(&l.waiting).(Delivery))
+	}
+}
+
+// reopen lets those wait again that a closed lane would have ended.
+func (l *lane) reopen(now time.Time) {
+	for range l.due.len() {
+		if d := l.due.pop(); d.Due.After(now) {
+			heap.Push(&l.waiting, d)
+		} else {
+			l.due.push(d)
+		}
 	}
 }
 
@@ -173,10 +189,10 @@ func (l *lane) nextWake(now time.Time) time.Time {
 	if len(l.waiting) > 0 {
 		wake = sooner(wake, l.waiting[0].Due)
 	}
-	if l.horizon.After(now) {
+	if l.horizon.After(now) && !l.settings.Closed {
 		wake = sooner(wake, l.horizon)
 	}
-	if opens := l.opens(); opens.After(now) && l.hasNext() {
+	if opens := l.opens(); opens.After(now) && l.hasNext() && !l.settings.Closed {
 		wake = sooner(wake, opens)
 	}
 	return wake

@@ -2,8 +2,6 @@ package lane
 
 // Limits bound a Board. All are at least 1.
 type Limits struct {
-	// EndpointConcurrency is the most attempts in flight at one endpoint.
-	EndpointConcurrency int
 	// Attempts is the most attempts in flight altogether.
 	Attempts int
 	// Unrecorded is the most deliveries between their start and the recording of their

@@ -83,7 +83,7 @@ func (l *lane) wants(now time.Time, limits *Limits) PageKind {
 	switch {
 	case l.page != nil || l.pageAfter.After(now):
 		return 0
-	case !l.horizon.IsZero() && !l.horizon.After(now) && l.due.len() < limits.Page:
+	case !l.horizon.IsZero() && (l.settings.Closed || !l.horizon.After(now)) && l.due.len() < limits.Page:
 		return WaitingPage
 	case l.behind && l.fresh.len() <= limits.Page/2:
 		return FreshPage
@@ -97,7 +97,7 @@ func (b *Board) PutPage(now time.Time, page Page) {
 	l := b.lanes[page.Endpoint]
 	during := l.page
 	l.page = nil
-	if !page.Failed {
+	if !page.Failed && !during.configured {
 		b.configure(l, page.Settings)
 	}
 	switch {

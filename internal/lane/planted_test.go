@@ -16,7 +16,7 @@ var planted = map[string]struct{ file, right, wrong string }{
 	"what was skipped while a page was read is forgotten":   {"page.go", "case during.skipped != 0:", "case during.skipped < 0:"},
 	"what spilled while a page was read is forgotten":       {"page.go", "l.horizon = during.spilled", "l.horizon = time.Time{}"},
 	"a page that was cut short is taken for the last":       {"page.go", "\tcase page.More:", "\tcase page.More && page.Next < 0:"},
-	"a behind lane takes fresh deliveries in":               {"board.go", "if l.behind || !b.hasRoom", "if !b.hasRoom"},
+	"a behind lane takes fresh deliveries in":               {"board.go", "if l.behind || !l.settings", "if !l.settings"},
 	"memory has no bound":                                   {"board.go", "len(l.held) < max(1, (b.limits.Rows-b.rows)/shareOfFree) && b.rows < b.limits.Rows &&", "true &&"},
 	"an attempt keeps its place when it is postponed":       {"board.go", "b.land(l, d, Result{})", "b.flying--"},
 	"unrecorded outcomes have no bound":                     {"board.go", "&& b.unrecorded < b.limits.Unrecorded", ""},

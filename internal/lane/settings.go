@@ -2,7 +2,7 @@ package lane
 
 import "time"
 
-// Settings are how an endpoint wants to be sent to.
+// Settings are how an endpoint wants to be sent to. The zero value is not known yet.
 type Settings struct {
 	// Concurrency is the most attempts in flight, at least 1.
 	Concurrency int
@@ -13,7 +13,13 @@ type Settings struct {
 	// Ordered endpoints get one delivery at a time, in the order of acceptance: the next
 	// one waits until the one before has succeeded or ended.
 	Ordered bool
+	// Closed endpoints get nothing any more: what is open for them is given out at once,
+	// also what waits, to be ended without an attempt.
+	Closed bool
 }
+
+// known says that there are settings.
+func (s *Settings) known() bool { return s.Concurrency > 0 }
 
 // pace spaces attempts evenly. There is no burst: time that was not used is gone.
 type pace struct {

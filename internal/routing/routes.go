@@ -42,6 +42,15 @@ func (r *Routes) Match(eventType string, channels []string) []store.EndpointKey 
 	return keys
 }
 
+// Keys returns all endpoints, ascending.
+func (r *Routes) Keys() []store.EndpointKey {
+	keys := make([]store.EndpointKey, len(r.endpoints))
+	for i := range r.endpoints {
+		keys[i] = r.endpoints[i].key
+	}
+	return keys
+}
+
 // Endpoint returns an endpoint with its secrets opened, or the reason why nothing is
 // sent to it. It is shared: nobody may change it. An error says that its secrets can't
 // be opened.

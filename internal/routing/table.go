@@ -216,6 +216,16 @@ func (t *Table) named(ctx context.Context, named uid) (*Routes, error) {
 	return nil, store.ErrNotFound
 }
 
+// Held returns a tenant's routes if they are held, else nil. It reads nothing.
+func (t *Table) Held(tenant store.TenantKey) *Routes {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s, held := t.slots[tenant]; held && s.place != nil {
+		return s.routes
+	}
+	return nil
+}
+
 // Endpoint returns an endpoint as it is now, or the reason why nothing is sent to it.
 // The endpoint is shared: nobody may change it.
 func (t *Table) Endpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) (*webhook.Endpoint, webhook.Reason, error) {
