@@ -185,7 +185,7 @@ func TestDeliverEndsAtItsDeadline(t *testing.T) {
 		<-release
 	})
 	defer close(release)
-	a := open(t, httpadapter.Options{Timeout: 50 * time.Millisecond})
+	a := open(t, httpadapter.Options{Timeout: 200 * time.Millisecond, ConnectTimeout: 200 * time.Millisecond})
 	for path, want := range map[string]webhook.FaultCode{"/": webhook.FaultResponseTimeout, "/body": webhook.FaultBodyTooSlow} {
 		result := a.Deliver(t.Context(), delivery("{}"), endpointAt(server.URL+path))
 		if result.Success || result.Fault == nil || result.Fault.Code != want || result.Fault.Kind != webhook.FaultTimeout {

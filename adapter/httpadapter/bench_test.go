@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/neohook/neohook/adapter/httpadapter"
 	"github.com/neohook/neohook/signature"
 	"github.com/neohook/neohook/webhook"
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 		receive()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func receive() {

@@ -30,14 +30,14 @@ var scratch = sync.Pool{New: func() any { return new([8 << 10]byte) }}
 var unzippers sync.Pool
 
 // readBody reads an answer's body to its end, keeps the first keep bytes, and gives up
-// after most, counted on the wire and after decompression. cause says what an error of
-// the wire really is.
-func readBody(resp *http.Response, keep int, most int64, cause func(error) error) (body answerBody, err error) {
+// after most, counted on the wire and after decompression. The source, where it is not
+// nil, says what an error really is.
+func readBody(resp *http.Response, keep int, most int64, from *source) (body answerBody, err error) {
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		body.ended = true
 		return body, nil
 	}
-	counted := &countingReader{r: resp.Body, left: most, cause: cause}
+	counted := &countingReader{r: resp.Body, left: most, from: from}
 	defer func() { body.wire = most - counted.left }()
 
 	plain := io.Reader(counted)
@@ -105,7 +105,7 @@ func (b *answerBody) cut() {
 type countingReader struct {
 	r     io.Reader
 	left  int64
-	cause func(error) error
+	from  *source
 	ended bool
 }
 
@@ -113,8 +113,8 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	if err == io.EOF {
 		c.ended = true
-	} else if err != nil {
-		if err = c.cause(err); err == io.EOF { // of the connection, not of the body
+	} else if err != nil && c.from != nil {
+		if err = c.from.cause(err); err == io.EOF { // of the connection, not of the body
 			err = io.ErrUnexpectedEOF
 		}
 	}

@@ -8,17 +8,18 @@ import (
 
 // alarm is a timer that is set again only after it went off. Its owner's lock guards it.
 type alarm struct {
+	ring  func()
 	timer *time.Timer
 	armed bool
 }
 
-func (a *alarm) set(after time.Duration, ring func()) {
+func (a *alarm) set(after time.Duration) {
 	if a.armed {
 		return
 	}
 	a.armed = true
 	if a.timer == nil {
-		a.timer = time.AfterFunc(after, ring)
+		a.timer = time.AfterFunc(after, a.ring)
 		return
 	}
 	a.timer.Reset(after)
@@ -38,14 +39,14 @@ func (p *pool) expire() {
 	now := time.Now()
 	for c := p.idle.first; c != nil && !p.closed; c = p.idle.first {
 		if left := p.keepAlive - now.Sub(c.idleSince); left > 0 {
-			p.expiry.set(left, p.expire)
+			p.expiry.set(left)
 			break
 		}
 		p.detach(c)
 		closing = append(closing, c)
 	}
 	p.mu.Unlock()
-	p.discard(closing)
+	p.discard(closing...)
 }
 
 // clean is one sweep: it closes the idle connections that their peers closed, and ends
@@ -77,7 +78,7 @@ func (p *pool) clean() {
 	p.stop = nil
 	p.sweep.armed = false
 	if len(p.conns) > 0 && !p.closed {
-		p.sweep.set(p.every, p.clean)
+		p.sweep.set(p.every)
 	}
 }
 
@@ -114,5 +115,5 @@ func (p *pool) look(c *conn, moved bool) {
 		closing = append(closing, c)
 	}
 	p.mu.Unlock()
-	p.discard(closing)
+	p.discard(closing...)
 }

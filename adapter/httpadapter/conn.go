@@ -49,15 +49,12 @@ func (c *conn) silent() bool { return c.two != nil || c.one.ready() }
 // dead says that a connection was closed from below.
 func (c *conn) dead() bool { return c.two != nil && c.two.wire.closed.Load() }
 
-// close may be called on nil.
 func (c *conn) close() {
-	switch {
-	case c == nil:
-	case c.two != nil:
+	if c.two != nil {
 		c.two.close()
-	default:
-		c.one.close()
+		return
 	}
+	c.one.close()
 }
 
 func remoteOf(c net.Conn) netip.AddrPort {

@@ -163,7 +163,7 @@ func (x *exchange) over(ctx context.Context, c *conn, m *message, result *webhoo
 	usable := false
 	if err == nil {
 		var ended bool
-		ended, err = x.receive(resp, c.one.in.cause, result)
+		ended, err = x.receive(resp, &c.one.in, result)
 		usable = ended && !resp.Close && err == nil
 		c.keepFor = keepAliveHint(resp.Header)
 	}
@@ -186,7 +186,7 @@ func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webho
 		return x.refusals < mostRefusals, err
 	}
 	if err == nil {
-		_, err = x.receive(resp, func(err error) error { return err }, result)
+		_, err = x.receive(resp, nil, result)
 		_ = resp.Body.Close()
 	}
 	// A request's failure is not the connection's, but where no answer comes the
@@ -200,7 +200,7 @@ func (x *exchange) over2(ctx context.Context, c *conn, m *message, result *webho
 const mostRefusals = 4
 
 // receive reads the answer, and says whether it got to the end.
-func (x *exchange) receive(resp *http.Response, cause func(error) error, result *webhook.Result) (ended bool, err error) {
+func (x *exchange) receive(resp *http.Response, from *source, result *webhook.Result) (ended bool, err error) {
 	opts := &x.adapter.opts
 	x.enter(stepBody)
 	result.StatusCode, result.Header, result.Protocol = resp.StatusCode, resp.Header, resp.Proto
@@ -210,7 +210,7 @@ func (x *exchange) receive(resp *http.Response, cause func(error) error, result 
 	if resp.Header.Get("Retry-After") != "" {
 		result.RetryAfter = RetryAfter(resp.Header, time.Now())
 	}
-	body, err := readBody(resp, opts.MaxBodyBytes, opts.MaxResponseBytes, cause)
+	body, err := readBody(resp, opts.MaxBodyBytes, opts.MaxResponseBytes, from)
 	result.Body, result.BodyTruncated = body.kept, body.truncated
 	result.CompressionUsed, result.BytesReceived = body.compressed, body.wire
 	return body.ended, err

@@ -206,7 +206,7 @@ func TestHostileReceiversAreBounded(t *testing.T) {
 	for name, test := range hostile {
 		t.Run(name, func(t *testing.T) {
 			url := rawServer(t, test.handle(t))
-			a := open(t, httpadapter.Options{Timeout: patience(test.want)})
+			a := open(t, httpadapter.Options{ConnectTimeout: 20 * time.Second, Timeout: patience(test.want)})
 			for range 2 { // the second finds what the first left behind
 				result := a.Deliver(t.Context(), delivery(`{"a":1}`), endpointAt(url))
 				code := webhook.FaultCode("")
@@ -281,7 +281,7 @@ func TestReceiverThatNeverReadsEndsAtTheDeadline(t *testing.T) {
 		<-t.Context().Done()
 	})
 	for name, size := range map[string]int{"in one go": 30 << 10, "meanwhile": 8 << 20} {
-		a := open(t, httpadapter.Options{Timeout: patience(webhook.FaultRequestTimeout)})
+		a := open(t, httpadapter.Options{ConnectTimeout: 20 * time.Second, Timeout: patience(webhook.FaultRequestTimeout)})
 		result := a.Deliver(t.Context(), delivery(strings.Repeat("x", size)), endpointAt(url))
 		want := webhook.FaultRequestTimeout
 		if name == "in one go" { // what the system's buffers take has been sent

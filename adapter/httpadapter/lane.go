@@ -60,7 +60,7 @@ func (p *pool) rest(c *conn) {
 	l.site.idle++
 	c.idleSince = time.Now()
 	p.idle.push(c)
-	p.expiry.set(p.keepAlive, p.expire)
+	p.expiry.set(p.keepAlive)
 }
 
 // unidle takes a connection from those at rest.
@@ -108,8 +108,8 @@ func (p *pool) room(s *site) bool {
 	return true
 }
 
-// occupy takes the slot that room has found, and returns what must be closed before it
-// is used; nil is nothing.
+// occupy takes the slot that room has found, and returns what must be discarded before
+// it is used; nil is nothing. Until then both are counted.
 func (p *pool) occupy(l *lane) (victim *conn) {
 	switch {
 	case p.perHost > 0 && l.site.open >= p.perHost:
@@ -119,13 +119,11 @@ func (p *pool) occupy(l *lane) (victim *conn) {
 	case p.size > 0 && p.open >= p.size:
 		victim = p.idle.first
 	}
-	// Counted before the victim goes, so that neither lane nor site is dropped.
 	p.open++
 	l.open++
 	l.site.open++
 	if victim != nil {
 		p.detach(victim)
-		p.leave(victim.home)
 	}
 	return victim
 }

@@ -83,17 +83,19 @@ type waiter struct {
 	// grant is sent to once: a connection, or nil for leave to dial.
 	grant  chan *conn
 	seat   int   // on that connection
-	victim *conn // to be closed before dialling; may be nil
+	victim *conn // to be discarded before dialling; may be nil
 	err    error // that the pool is closed
 	place  *list.Element
 }
 
 func newPool(size, perHost int, keepAlive time.Duration) *pool {
-	return &pool{
+	p := &pool{
 		size: size, perHost: perHost, keepAlive: keepAlive,
 		lanes: make(map[route]*lane), sites: make(map[string]*site),
 		conns: make(map[*conn]struct{}), dials: make(map[*exchange]context.CancelFunc),
 	}
+	p.expiry.ring, p.sweep.ring = p.expire, p.clean
+	return p
 }
 
 // get returns a connection for one request, which put or refused must take back. It may
@@ -133,7 +135,7 @@ func (p *pool) make(parent context.Context, x *exchange, l *lane) (*conn, error)
 	if l.waiters.Len() == 0 && p.room(l.site) {
 		victim := p.occupy(l)
 		p.mu.Unlock()
-		victim.close()
+		p.discard(victim)
 		return p.connect(ctx, x, l)
 	}
 	w := p.wait(l)
@@ -144,7 +146,7 @@ func (p *pool) make(parent context.Context, x *exchange, l *lane) (*conn, error)
 	case err != nil:
 		return nil, err
 	case c == nil:
-		w.victim.close()
+		p.discard(w.victim)
 		return p.connect(ctx, x, l)
 	case c.takes(w.seat):
 		x.reused = true
@@ -176,7 +178,7 @@ func (p *pool) await(ctx context.Context, l *lane, w *waiter) (*conn, error) {
 	case c != nil:
 		p.put(c, true)
 	default:
-		w.victim.close()
+		p.discard(w.victim)
 		p.release(l)
 	}
 	return nil, fmt.Errorf("%w: %w", errNoConnection, ctx.Err())
@@ -224,7 +226,7 @@ func (p *pool) add(l *lane, c *conn) {
 	c.home, c.inUse = l, 1
 	p.conns[c] = struct{}{}
 	if p.every > 0 {
-		p.sweep.set(p.every, p.clean)
+		p.sweep.set(p.every)
 	}
 	if c.multiplexed() && p.keepAlive > 0 {
 		l.shared = append(l.shared, c)
@@ -250,8 +252,7 @@ func (p *pool) put(c *conn, usable bool) {
 	case c.retired && c.inUse == 0:
 		p.detach(c)
 		p.mu.Unlock()
-		c.close()
-		p.release(c.home)
+		p.discard(c)
 		return
 	case c.inUse == 0:
 		p.rest(c)
@@ -284,11 +285,13 @@ func (p *pool) gone(c *conn) {
 	}
 }
 
-// discard closes connections that were detached, and gives up their slots.
-func (p *pool) discard(conns []*conn) {
+// discard closes connections that were detached, and gives up their slots. It skips nil.
+func (p *pool) discard(conns ...*conn) {
 	for _, c := range conns {
-		c.close()
-		p.release(c.home)
+		if c != nil {
+			c.close()
+			p.release(c.home)
+		}
 	}
 }
 
@@ -317,7 +320,7 @@ func (p *pool) close() {
 		p.stop()
 	}
 	p.mu.Unlock()
-	p.discard(closing)
+	p.discard(closing...)
 	p.sweeps.Wait()
 }
 

@@ -95,7 +95,7 @@ func untilClosed(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 func patience(code webhook.FaultCode) time.Duration {
 	switch code {
 	case webhook.FaultResponseTimeout, webhook.FaultBodyTooSlow, webhook.FaultRequestTimeout, webhook.FaultConnectTimeout, webhook.FaultDNS:
-		return 200 * time.Millisecond
+		return 400 * time.Millisecond
 	}
 	return 20 * time.Second
 }
