@@ -377,7 +377,7 @@ func TestReferencesThatNameNothing(t *testing.T) {
 		ctx := t.Context()
 		acme := must[webhook.Tenant](t)(eng.CreateTenant(ctx, webhook.Tenant{Name: "Acme"}))
 		long := strings.Repeat("x", 1<<16)
-		for _, ref := range []webhook.TenantID{"", "nobody", "app_", "app_1", webhook.NewTenantID(), "a/b", "\x00", webhook.TenantID(long), webhook.TenantID("ep_" + acme.ID[4:])} {
+		for _, ref := range []webhook.TenantID{"", "nobody", "app_", "app_1", webhook.NewTenantID(), "a/b", "\x00", webhook.TenantID(long), "ep_" + acme.ID[4:]} {
 			_, err := eng.Tenant(ctx, ref)
 			wantErr(t, "a tenant", err, neohook.ErrNotFound)
 			if len(err.Error()) > 300 {

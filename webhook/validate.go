@@ -19,6 +19,7 @@ const (
 	MaxURLBytes         = 8192
 	MaxEventChannels    = 5
 	MaxEndpointChannels = 10
+	MaxEndpointTypes    = 1000
 	// MaxRetiringSecrets is how many replaced secrets may sign beside the current one.
 	MaxRetiringSecrets = 10
 )
@@ -58,11 +59,8 @@ func (ep *Endpoint) Validate() error {
 	if ep.Timeout != 0 && (ep.Timeout < MinTimeout || ep.Timeout > MaxTimeout) {
 		bad.Add("timeout", fmt.Sprintf("must be between %d and %d seconds", int(MinTimeout.Seconds()), int(MaxTimeout.Seconds())))
 	}
-	checkNames(&bad, "eventTypes", ep.EventTypes)
-	if len(ep.Channels) > MaxEndpointChannels {
-		bad.Add("channels", fmt.Sprintf("must be at most %d", MaxEndpointChannels))
-	}
-	checkNames(&bad, "channels", ep.Channels)
+	checkNames(&bad, "eventTypes", ep.EventTypes, MaxEndpointTypes)
+	checkNames(&bad, "channels", ep.Channels, MaxEndpointChannels)
 	checkRateLimit(&bad, ep.RateLimit)
 	if ep.Version < 0 {
 		bad.Add("version", "must be 1 or more")
@@ -83,10 +81,7 @@ func (e *Event) Validate() error {
 	if !IsName(e.Type) {
 		bad.Add("type", nameRule)
 	}
-	if len(e.Channels) > MaxEventChannels {
-		bad.Add("channels", fmt.Sprintf("must be at most %d", MaxEventChannels))
-	}
-	checkNames(&bad, "channels", e.Channels)
+	checkNames(&bad, "channels", e.Channels, MaxEventChannels)
 	return bad.Err()
 }
 
@@ -103,7 +98,11 @@ func IsName(text string) bool {
 	return text != "" && len(text) <= MaxNameChars
 }
 
-func checkNames(bad *InvalidError, field string, names []string) {
+func checkNames(bad *InvalidError, field string, names []string, most int) {
+	if len(names) > most {
+		bad.Add(field, fmt.Sprintf("must be at most %d", most))
+		return
+	}
 	for i, name := range names {
 		if !IsName(name) {
 			bad.Add(field+"["+strconv.Itoa(i)+"]", nameRule)

@@ -114,6 +114,8 @@ func TestEndpointValidate(t *testing.T) {
 		"timeout above":          {func(ep *webhook.Endpoint) { ep.Timeout = 300*time.Second + 1 }, []string{"timeout"}},
 		"timeout negative":       {func(ep *webhook.Endpoint) { ep.Timeout = -1 }, []string{"timeout"}},
 		"event types":            {func(ep *webhook.Endpoint) { ep.EventTypes = []string{"a.b", "", "c d"} }, []string{"eventTypes[1]", "eventTypes[2]"}},
+		"1,000 event types":      {func(ep *webhook.Endpoint) { ep.EventTypes = many(1000) }, nil},
+		"1,001 event types":      {func(ep *webhook.Endpoint) { ep.EventTypes = many(1001) }, []string{"eventTypes"}},
 		"10 channels":            {func(ep *webhook.Endpoint) { ep.Channels = many(10) }, nil},
 		"11 channels":            {func(ep *webhook.Endpoint) { ep.Channels = many(11) }, []string{"channels"}},
 		"a channel with a slash": {func(ep *webhook.Endpoint) { ep.Channels = []string{"a/b"} }, []string{"channels[0]"}},

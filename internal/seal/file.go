@@ -3,7 +3,6 @@ package seal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,12 +17,7 @@ const mostBytes = 1 << 20
 // all that was sealed with it.
 func Load(file string) (*Keyset, error) {
 	source := "keyset file " + file
-	handle, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("keyset file: %w", err)
-	}
-	defer handle.Close()
-	info, err := handle.Stat()
+	info, err := os.Stat(file) // before it is opened, as a pipe would block
 	if err != nil {
 		return nil, fmt.Errorf("keyset file: %w", err)
 	}
@@ -33,12 +27,12 @@ func Load(file string) (*Keyset, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" { // which has no such bits
 		return nil, fmt.Errorf("%s has mode %04o and may be readable by others: chmod 600 %s", source, mode, file)
 	}
-	json, err := io.ReadAll(io.LimitReader(handle, mostBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", source, err)
-	}
-	if len(json) > mostBytes {
+	if info.Size() > mostBytes {
 		return nil, fmt.Errorf("%s is longer than %d bytes", source, mostBytes)
+	}
+	json, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("keyset file: %w", err)
 	}
 	return parse(json, source)
 }

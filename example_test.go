@@ -1,0 +1,72 @@
+package neohook_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/egress"
+	"github.com/neohook/neohook/signature"
+	"github.com/neohook/neohook/store/sqlite"
+	"github.com/neohook/neohook/webhook"
+)
+
+// A program that tells its customers what happens: an engine over SQLite, a customer
+// with an endpoint, an event, and what the customer's server makes of it.
+func Example() {
+	ctx, stop := context.WithCancel(context.Background())
+	dir, err := os.MkdirTemp("", "neohook")
+	check(err)
+	defer os.RemoveAll(dir)
+
+	st, err := sqlite.Open(ctx, filepath.Join(dir, "neohook.db"))
+	check(err)
+	defer st.Close()
+	eng, err := neohook.New(ctx, st, neohook.Options{
+		// Receivers in private networks are refused unless they are allowed.
+		Egress: egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}},
+	})
+	check(err)
+	ended := make(chan error)
+	go func() { ended <- eng.Run(ctx) }()
+
+	// The customer's server. It knows the secret of the endpoint.
+	secret := signature.Generate()
+	verifier, err := signature.NewVerifier(secret)
+	check(err)
+	got := make(chan string)
+	server := httptest.NewServer(verifier.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		check(err)
+		got <- string(body)
+	})))
+	defer server.Close()
+
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+	_, err = eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{
+		URL: server.URL, Secret: secret, EventTypes: []string{"invoice.paid"},
+	})
+	check(err)
+	_, err = eng.Publish(ctx, webhook.Event{
+		Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{"invoice": 4711}`),
+	})
+	check(err) // without an error it is on disk, and will be delivered
+	fmt.Println("received:", <-got)
+
+	stop()
+	check(<-ended) // what was in flight has ended
+	// Output: received: {"invoice": 4711}
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
