@@ -8,13 +8,19 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-const insertAttemptSQL = `INSERT INTO attempt (key, event, endpoint, number, trigger, url,
-		succeeded, status_code, code, started_at, duration, response)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const (
+	insertAttemptSQL = `INSERT INTO attempt (key, event, endpoint, number, trigger, url,
+			succeeded, status_code, code, started_at, duration, response)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertAttemptSpanSQL = `INSERT OR IGNORE INTO attempt_span (endpoint, span) VALUES (?, ?)`
+)
 
 func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) error {
-	a := o.Attempt
-	_, err := w.exec(ctx, insertAttemptSQL, w.attempts.draw(), int64(o.Event), int64(o.Endpoint),
+	a, key := o.Attempt, w.attempts.draw()
+	if err := w.attemptSpans.note(ctx, w.conn, int64(o.Endpoint), key); err != nil {
+		return err
+	}
+	_, err := w.exec(ctx, insertAttemptSQL, key, int64(o.Event), int64(o.Endpoint),
 		int64(a.Number), int64(a.Trigger), a.URL, integer(a.Succeeded), int64(a.StatusCode),
 		textOrNull(string(a.Code)), micros(a.StartedAt), a.Duration.Microseconds(), blobOrNull(a.Response))
 	return err
@@ -22,15 +28,24 @@ func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) error {
 
 // An attempt is read with its event and its endpoint, by their keys.
 const (
-	attemptSelect = `SELECT attempt.key, number, trigger, attempt.url, succeeded, status_code, code, started_at, duration,
+	attemptColumns = `SELECT attempt.key, number, trigger, attempt.url, succeeded, status_code, code, started_at, duration,
 			attempt.event, attempt.endpoint, event.type, event.channels, event.accepted_at, endpoint.created_at,
-			CASE WHEN ?3 THEN response END
-		FROM attempt CROSS JOIN event ON event.key = attempt.event CROSS JOIN endpoint ON endpoint.key = attempt.endpoint `
-	attemptSQL                = attemptSelect + `WHERE attempt.event = ?1 AND attempt.key = ?2`
-	attemptsOfEventUpSQL      = attemptSelect + `WHERE attempt.event = ?1 AND attempt.key > ?2 ORDER BY attempt.key`
-	attemptsOfEventDownSQL    = attemptSelect + `WHERE attempt.event = ?1 AND attempt.key < ?2 ORDER BY attempt.key DESC`
-	attemptsAtEndpointUpSQL   = attemptSelect + `WHERE attempt.endpoint = ?1 AND attempt.key > ?2 ORDER BY attempt.key`
-	attemptsAtEndpointDownSQL = attemptSelect + `WHERE attempt.endpoint = ?1 AND attempt.key < ?2 ORDER BY attempt.key DESC`
+			CASE WHEN ?3 THEN response END `
+	attemptOthers = ` CROSS JOIN event ON event.key = attempt.event CROSS JOIN endpoint ON endpoint.key = attempt.endpoint `
+
+	attemptOfEvent         = attemptColumns + `FROM attempt` + attemptOthers
+	attemptSQL             = attemptOfEvent + `WHERE attempt.event = ?1 AND attempt.key = ?2`
+	attemptsOfEventUpSQL   = attemptOfEvent + `WHERE attempt.event = ?1 AND attempt.key > ?2 ORDER BY attempt.key`
+	attemptsOfEventDownSQL = attemptOfEvent + `WHERE attempt.event = ?1 AND attempt.key < ?2 ORDER BY attempt.key DESC`
+
+	attemptAtEndpoint = attemptColumns + `FROM attempt_span
+		CROSS JOIN attempt ON attempt.span = attempt_span.span AND attempt.endpoint = attempt_span.endpoint` + attemptOthers
+	attemptsAtEndpointUpSQL = attemptAtEndpoint + `
+		WHERE attempt_span.endpoint = ?1 AND attempt_span.span >= ?2 >> 13 AND attempt.key > ?2
+		ORDER BY attempt_span.span, attempt.key`
+	attemptsAtEndpointDownSQL = attemptAtEndpoint + `
+		WHERE attempt_span.endpoint = ?1 AND attempt_span.span <= ?2 >> 13 AND attempt.key < ?2
+		ORDER BY attempt_span.span DESC, attempt.key DESC`
 )
 
 func scanAttempt(r *row) store.LoggedAttempt {

@@ -30,8 +30,7 @@ func (s *Store) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict
 				return err
 			}
 		}
-		// Twice as fast as new ones come, and some in any case.
-		return w.sweep(ctx, batch.Now, 16+2*len(batch.Accepts))
+		return w.saveLedger(ctx, batch.Now)
 	})
 	if err != nil {
 		return nil, err
@@ -48,27 +47,24 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 	if size > store.MaxEventBytes {
 		return store.Verdict{Kind: store.TooLarge}, nil
 	}
+	if a.Once != nil {
+		before, is, err := w.published(ctx, a.Once, now)
+		switch {
+		case err != nil:
+			return store.Verdict{}, err
+		case is && before.body != a.Once.Body:
+			return store.Verdict{Kind: store.Mismatched}, nil
+		case is:
+			return store.Verdict{Kind: store.Replayed, Event: before.event, AcceptedAt: time.UnixMicro(before.madeAt).UTC()}, nil
+		}
+	}
 	refusal, err := w.refusal(ctx, a)
-	if err != nil {
-		return store.Verdict{}, err
+	if err != nil || refusal != 0 {
+		return store.Verdict{Kind: refusal}, err
 	}
 	key := store.EventKey(w.events.draw())
 	if a.Once != nil {
-		var before *earlier
-		if refusal == 0 {
-			before, err = w.claim(ctx, a.Once, now, key, nil)
-		} else {
-			before, err = findEarlier(ctx, w.conn, a.Once, now)
-		}
-		if err != nil {
-			return store.Verdict{}, err
-		}
-		if before != nil {
-			return repeated(before, a.Once), nil
-		}
-	}
-	if refusal != 0 {
-		return store.Verdict{Kind: refusal}, nil
+		w.enter(a.Once, key, now)
 	}
 	if err := w.insertEvent(ctx, key, a, now); err != nil {
 		return store.Verdict{}, err
@@ -79,13 +75,6 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 		}
 	}
 	return store.Verdict{Kind: store.Accepted, Event: key, AcceptedAt: time.UnixMicro(micros(now)).UTC()}, nil
-}
-
-func repeated(before *earlier, once *store.Once) store.Verdict {
-	if before.body != once.Body {
-		return store.Verdict{Kind: store.Mismatched}
-	}
-	return store.Verdict{Kind: store.Replayed, Event: before.event, AcceptedAt: before.madeAt}
 }
 
 // refusal is the verdict on an event that its Once does not decide, or 0.

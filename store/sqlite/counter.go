@@ -44,7 +44,6 @@ func (n *counter) forget() { n.reserved = 0 }
 const reservedSQL = `SELECT reserved FROM counter WHERE name = ?`
 
 func (w *writer) loadCounters(ctx context.Context) error {
-	w.directory.name, w.events.name, w.attempts.name = "directory", "event", "attempt"
 	for _, n := range []*counter{&w.directory, &w.events, &w.attempts} {
 		reserved, err := first(ctx, w.conn, (*row).int, reservedSQL, n.name)
 		if err != nil {

@@ -52,7 +52,7 @@ func (w *writer) closeLate(ctx context.Context, o *store.Outcome, scheduled bool
 	return w.insertHistory(ctx, o, webhook.Succeeded, int(tried+integer(scheduled)), now)
 }
 
-const insertHistorySQL = `INSERT INTO history (endpoint, event, state, reason, tried, ended_at) VALUES (?, ?, ?, ?, ?, ?)`
+const insertHistorySQL = `INSERT INTO history (event, endpoint, state, reason, tried, ended_at) VALUES (?, ?, ?, ?, ?, ?)`
 
 func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webhook.State, tried int, now time.Time) error {
 	var reason any
@@ -60,7 +60,7 @@ func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webh
 		reason = textOrNull(string(o.Reason))
 	}
 	_, err := w.exec(ctx, insertHistorySQL,
-		int64(o.Endpoint), int64(o.Event), int64(state), reason, int64(tried), micros(now))
+		int64(o.Event), int64(o.Endpoint), int64(state), reason, int64(tried), micros(now))
 	return err
 }
 

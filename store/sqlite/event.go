@@ -9,12 +9,18 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-const insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload) VALUES (?, ?, ?, ?, ?, ?, ?)`
+const (
+	insertEventSQL     = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	insertEventSpanSQL = `INSERT OR IGNORE INTO event_span (tenant, span) VALUES (?, ?)`
+)
 
 func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.Accept, now time.Time) error {
 	payload := a.Payload
 	if payload == nil {
 		payload = []byte{} // empty, not gone
+	}
+	if err := w.eventSpans.note(ctx, w.conn, int64(a.Tenant), int64(key)); err != nil {
+		return err
 	}
 	_, err := w.exec(ctx, insertEventSQL, int64(key), int64(a.Tenant), micros(now),
 		a.Type, listOrNull(a.Channels), textOrNull(a.UID), payload)
@@ -32,11 +38,17 @@ func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid 
 }
 
 const (
-	eventColumns  = `key, tenant, uid, type, channels, accepted_at`
+	eventColumns  = `event.key, event.tenant, uid, type, channels, accepted_at`
 	eventSQL      = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
 	eventByUIDSQL = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
-	eventsUpSQL   = `SELECT ` + eventColumns + ` FROM event WHERE tenant = ? AND key > ? ORDER BY key`
-	eventsDownSQL = `SELECT ` + eventColumns + ` FROM event WHERE tenant = ? AND key < ? ORDER BY key DESC`
+	eventsUpSQL   = `SELECT ` + eventColumns + ` FROM event_span
+		CROSS JOIN event ON event.span = event_span.span AND event.tenant = event_span.tenant
+		WHERE event_span.tenant = ?1 AND event_span.span >= ?2 >> 13 AND event.key > ?2
+		ORDER BY event_span.span, event.key`
+	eventsDownSQL = `SELECT ` + eventColumns + ` FROM event_span
+		CROSS JOIN event ON event.span = event_span.span AND event.tenant = event_span.tenant
+		WHERE event_span.tenant = ?1 AND event_span.span <= ?2 >> 13 AND event.key < ?2
+		ORDER BY event_span.span DESC, event.key DESC`
 )
 
 func scanEvent(r *row) store.Event {

@@ -91,7 +91,7 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	if err := createFile(s.path); err != nil {
 		return err
 	}
-	w := &writer{path: s.path}
+	w := newWriter(s.path)
 	if err := w.connect(ctx); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ const insertTenantSQL = `INSERT INTO tenant (key, organisation, uid, name, rate_
 // InsertTenant stores a tenant under its own key, as version 1.
 func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.Once) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claimChange(ctx, once); err != nil {
+		if err := w.claim(ctx, once); err != nil {
 			return err
 		}
 		if err := w.checkTenantUID(ctx, &t); err != nil {

@@ -20,8 +20,23 @@ type writer struct {
 
 	// What is known of tables that only this writer changes; dropped with every
 	// transaction that does not come to its end.
-	routes map[store.TenantKey]int64
-	slots  *slots
+	routes                   map[store.TenantKey]int64
+	eventSpans, attemptSpans spans
+	ledger                   *ledger
+
+	ledgerSize int // how many entries the ledger keeps in memory
+}
+
+// defaultLedgerSize makes a run's blocks, of which there are 256, a page each.
+const defaultLedgerSize = 30_000
+
+func newWriter(path string) *writer {
+	return &writer{
+		path:      path,
+		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"},
+		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
+		ledgerSize: defaultLedgerSize,
+	}
 }
 
 // connect opens the connection and brings the schema up to date.
@@ -97,7 +112,9 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 
 // rollback undoes what has begun, and forgets what was learned meanwhile.
 func (w *writer) rollback(ctx context.Context) {
-	w.routes, w.slots = nil, nil
+	w.routes, w.ledger = nil, nil
+	w.eventSpans.forget()
+	w.attemptSpans.forget()
 	w.directory.forget()
 	w.events.forget()
 	w.attempts.forget()

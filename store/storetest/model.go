@@ -168,14 +168,14 @@ func (p *pair) organisation() string { return p.pick("org_a", "org_a", "org_a", 
 
 func (p *pair) uid() string { return p.pick("", "", "x", "y", "z") }
 
-// once is nil, or one of few, so that there are repeats.
-func (p *pair) once() *store.Once {
+// once is nil, or one of few of a kind, so that there are repeats.
+func (p *pair) once(kind byte) *store.Once {
 	if p.chance(40) {
 		return nil
 	}
 	number := rapid.IntRange(0, 11).Draw(p.T, "once")
 	once := &store.Once{
-		Hash: [16]byte{byte(number * 37), 15: byte(number)}, Now: p.now,
+		Hash: [16]byte{byte(number * 37), kind, 15: byte(number)}, Now: p.now,
 		TTL:    []time.Duration{10 * time.Second, time.Minute, time.Hour}[number%3],
 		Answer: []byte(p.pick("", "one", "two")),
 	}
@@ -219,7 +219,7 @@ func (p *pair) insertTenant(rt *rapid.T) {
 	t := store.Tenant{
 		Key: store.TenantKey(p.key()), Organisation: p.organisation(), UID: p.uid(), Name: p.pick("one", "two"), CreatedAt: p.now,
 	}
-	once := p.once()
+	once := p.once('c')
 	if p.change("InsertTenant", func(st store.Store) error { return st.InsertTenant(p.Context(), t, once) }) == nil {
 		p.tenants = append(p.tenants, t)
 	}
@@ -254,7 +254,7 @@ func (p *pair) insertEndpoint(rt *rapid.T) {
 		Key: store.EndpointKey(p.key()), Tenant: p.tenant().Key, UID: p.uid(), URL: "https://example.com", CreatedAt: p.now,
 		Disabled: p.chance(20),
 	}
-	once := p.once()
+	once := p.once('c')
 	if p.change("InsertEndpoint", func(st store.Store) error { return st.InsertEndpoint(p.Context(), ep, once) }) == nil {
 		p.endpoints = append(p.endpoints, ep)
 	}
@@ -268,7 +268,7 @@ func (p *pair) updateEndpoint(rt *rapid.T) {
 	}
 	ep.Version, ep.UID, ep.UpdatedAt = p.version(ep.Version), p.uid(), p.now
 	ep.Channels = []string{p.pick("eu", "us")}
-	once := p.once()
+	once := p.once('c')
 	_ = p.change("UpdateEndpoint", func(st store.Store) error { return st.UpdateEndpoint(p.Context(), ep, once) })
 }
 
@@ -285,7 +285,7 @@ func (p *pair) deleteEndpoint(rt *rapid.T) {
 
 func (p *pair) accept() store.Accept {
 	a := store.Accept{
-		Tenant: p.tenant().Key, UID: p.uid(), Type: p.pick("a", "b"), Once: p.once(),
+		Tenant: p.tenant().Key, UID: p.uid(), Type: p.pick("a", "b"), Once: p.once('e'),
 		Payload: []byte(p.pick("", "x", "yy")),
 	}
 	if p.chance(30) {
@@ -384,7 +384,7 @@ func (p *pair) learnAttempts(ep store.EndpointKey) {
 
 func (p *pair) replay(rt *rapid.T) {
 	p.T = rt
-	if once := p.once(); once != nil {
+	if once := p.once('c'); once != nil {
 		_ = p.change("Replay", func(st store.Store) error { return st.Replay(p.Context(), once, p.now) })
 	}
 }

@@ -108,35 +108,50 @@ func onceHoldsUntilItsTTLHasPassed(w *world) {
 	w.replayed("anew", w.Replay(w.ctx, once, later.Now.Add(ttl-1)), store.ReplayError{Answer: []byte("second")})
 }
 
-// onceOutlivesManySpans goes through many times to live, with commits in between that may
-// clear away what has expired, and nothing else.
-func onceOutlivesManySpans(w *world) {
-	tenant := w.tenant()
-	made := make(map[uint64]time.Time)
-	short, long := 7*time.Second, time.Minute
+// amongMany makes one new thing a second, of two times to live, and repeats what was made
+// at several distances. It says whether make should find the number new.
+func amongMany(w *world, make func(once *store.Once) (isNew bool)) {
+	w.Helper()
 	ttl := func(number uint64) time.Duration {
 		if number%3 == 0 {
-			return long
+			return time.Minute
 		}
-		return short
+		return 7 * time.Second
 	}
-	for number := uint64(1); number <= 400; number++ {
+	until := map[uint64]time.Time{}
+	for number := uint64(1); number <= 150; number++ {
 		w.now = w.now.Add(time.Second)
-		fresh := w.accept(tenant)
-		fresh.Once = w.once(number, ttl(number))
-		same(w, fmt.Sprint("number ", number), w.verdict(fresh).Kind, store.Accepted)
-		made[number] = w.now
-		for _, back := range []uint64{1, 5, 6, 7, 8, 40, 59, 60, 61} {
-			if back >= number {
-				continue
+		for _, back := range []uint64{0, 1, 5, 6, 7, 8, 40, 59, 60, 61} {
+			repeated := number - min(back, number-1)
+			live := w.now.Before(until[repeated])
+			if isNew := make(w.once(repeated, ttl(repeated))); isNew == live {
+				w.Fatalf("at %d, number %d: new is %v, though live is %v", number, repeated, isNew, live)
 			}
-			err := w.Replay(w.ctx, w.once(number-back, ttl(number-back)), w.now)
-			live := w.now.Before(made[number-back].Add(ttl(number - back)))
-			if (err != nil) != live {
-				w.Fatalf("number %d, %d s later: %v, live is %v", number-back, back, err, live)
+			if !live {
+				until[repeated] = w.now.Add(ttl(repeated))
 			}
 		}
 	}
+}
+
+func changeIsKnownAmongMany(w *world) {
+	amongMany(w, func(once *store.Once) bool {
+		known := w.Replay(w.ctx, once, w.now)
+		err := w.InsertTenant(w.ctx, w.newTenant(""), once)
+		if (known == nil) != (err == nil) {
+			w.Fatalf("Replay: %v, but InsertTenant: %v", known, err)
+		}
+		return err == nil
+	})
+}
+
+func eventIsKnownAmongMany(w *world) {
+	tenant := w.tenant()
+	accept := w.accept(tenant)
+	amongMany(w, func(once *store.Once) bool {
+		accept.Once = once
+		return w.verdict(accept).Kind == store.Accepted
+	})
 }
 
 func onceHoldsWhenTheClockStepsBack(w *world) {

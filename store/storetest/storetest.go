@@ -46,7 +46,8 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"ReplayComesBeforeOtherRefusals", replayComesBeforeOtherRefusals},
 		{"ReplayChangesNothing", replayChangesNothing},
 		{"OnceHoldsUntilItsTTLHasPassed", onceHoldsUntilItsTTLHasPassed},
-		{"OnceOutlivesManySpans", onceOutlivesManySpans},
+		{"ChangeIsKnownAmongMany", changeIsKnownAmongMany},
+		{"EventIsKnownAmongMany", eventIsKnownAmongMany},
 		{"OnceHoldsWhenTheClockStepsBack", onceHoldsWhenTheClockStepsBack},
 
 		{"AcceptedEventIsStoredWhole", acceptedEventIsStoredWhole},

@@ -68,6 +68,11 @@ CREATE TABLE endpoint (
 CREATE INDEX endpoint_tenant ON endpoint (tenant) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (tenant, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 
+-- Lists by tenant, and by endpoint, are ordered by key. An index that begins with the
+-- owner would be written to at a place for each owner: with a thousand of them, a page
+-- for each event. So the index begins with the span, some thousand keys in a row, and
+-- what is written stays together; a second table tells in which spans an owner has any.
+
 -- The payload is the last column: a read of the others does not load it.
 CREATE TABLE event (
 	key         INTEGER PRIMARY KEY,
@@ -76,10 +81,16 @@ CREATE TABLE event (
 	type        TEXT NOT NULL,
 	channels    TEXT,
 	uid         TEXT,
-	payload     BLOB -- as it came; NULL once it is gone
+	payload     BLOB, -- as it came; NULL once it is gone
+	span        INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
 ) STRICT;
-CREATE INDEX event_tenant ON event (tenant);
+CREATE INDEX event_tenant ON event (span, tenant);
 CREATE UNIQUE INDEX event_uid ON event (tenant, uid) WHERE uid IS NOT NULL;
+CREATE TABLE event_span (
+	tenant INTEGER NOT NULL,
+	span   INTEGER NOT NULL,
+	PRIMARY KEY (tenant, span)
+) STRICT, WITHOUT ROWID;
 
 -- Open deliveries only: the row goes when the delivery ends.
 CREATE TABLE delivery (
@@ -93,13 +104,13 @@ CREATE INDEX delivery_retry ON delivery (endpoint, retry_at) WHERE retry_at IS N
 
 -- How each delivery ended. state is 5 succeeded, 6 exhausted, 7 cancelled.
 CREATE TABLE history (
-	endpoint INTEGER NOT NULL,
 	event    INTEGER NOT NULL,
+	endpoint INTEGER NOT NULL,
 	state    INTEGER NOT NULL,
 	reason   TEXT, -- of a cancelled one
 	tried    INTEGER NOT NULL,
 	ended_at INTEGER NOT NULL,
-	PRIMARY KEY (endpoint, event)
+	PRIMARY KEY (event, endpoint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX history_failed ON history (endpoint, event) WHERE state <> 5;
 
@@ -115,26 +126,42 @@ CREATE TABLE attempt (
 	code        TEXT,             -- why there was none
 	started_at  INTEGER NOT NULL,
 	duration    INTEGER NOT NULL,
-	response    BLOB
+	response    BLOB,
+	span        INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
 ) STRICT;
 CREATE INDEX attempt_event ON attempt (event);
-CREATE INDEX attempt_endpoint ON attempt (endpoint);
-
--- What is done a single time. A slot holds those of one time to live whose expiry falls
--- into one span of that length: two slots at most can hold a live one, and a slot whose
--- span has passed is deleted as a range. So neither needs an index on the expiry.
-CREATE TABLE once_slot (
-	slot INTEGER PRIMARY KEY,
-	ttl  INTEGER NOT NULL,
-	span INTEGER NOT NULL, -- expiry divided by ttl
-	UNIQUE (ttl, span)
-) STRICT;
-CREATE TABLE once (
-	slot    INTEGER NOT NULL,
-	hash    BLOB NOT NULL,
-	body    BLOB NOT NULL,
-	made_at INTEGER NOT NULL,
-	event   INTEGER NOT NULL, -- 0 where it was no event
-	answer  BLOB,
-	PRIMARY KEY (slot, hash)
+CREATE INDEX attempt_endpoint ON attempt (span, endpoint);
+CREATE TABLE attempt_span (
+	endpoint INTEGER NOT NULL,
+	span     INTEGER NOT NULL,
+	PRIMARY KEY (endpoint, span)
 ) STRICT, WITHOUT ROWID;
+
+-- Changes of the directory that are made a single time.
+CREATE TABLE once (
+	hash       BLOB PRIMARY KEY,
+	body       BLOB NOT NULL,
+	expires_at INTEGER NOT NULL,
+	answer     BLOB
+) STRICT, WITHOUT ROWID;
+CREATE INDEX once_expiry ON once (expires_at);
+
+-- Events that are published a single time. A b-tree by hash would cost a page for each
+-- event, as hashes are everywhere. So the newest are kept in memory, and here as they
+-- came: a row for each batch. When there are many they become a run: 256 rows, one for
+-- each first byte of the hash, whose key is the run's number, eight bits, and that byte.
+-- The filter says which hashes a run does not have. A run is deleted as a whole.
+CREATE TABLE ledger_batch (
+	number  INTEGER PRIMARY KEY,
+	entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE ledger_run (
+	number INTEGER PRIMARY KEY,
+	class  INTEGER NOT NULL, -- of the time to live
+	until  INTEGER NOT NULL, -- when the last of it expires
+	filter BLOB NOT NULL
+) STRICT;
+CREATE TABLE ledger_block (
+	key     INTEGER PRIMARY KEY,
+	entries BLOB NOT NULL
+) STRICT;

@@ -1,0 +1,124 @@
+//go:build unix
+
+package sqlite_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/sqlite"
+	"github.com/neohook/neohook/webhook"
+)
+
+// cpu is what the process has used of the processors.
+func cpu(tb testing.TB) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// load makes batches as an engine does: fresh events, each with a key of its own, and
+// what came of those of the batch before.
+type load struct {
+	tb       testing.TB
+	store    *sqlite.Store
+	accepts  []store.Accept
+	outcomes []store.Outcome
+	now      time.Time
+	number   uint64
+}
+
+func newLoad(tb testing.TB, s *sqlite.Store, size, tenants int) *load {
+	l := &load{tb: tb, store: s, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	payload := make([]byte, 1024)
+	for i := range tenants {
+		key, err := s.NewKey(tb.Context())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tenant := store.Tenant{Key: store.TenantKey(key), Organisation: "org"}
+		if err := s.InsertTenant(tb.Context(), tenant, nil); err != nil {
+			tb.Fatal(err)
+		}
+		if key, err = s.NewKey(tb.Context()); err != nil {
+			tb.Fatal(err)
+		}
+		ep := store.Endpoint{Key: store.EndpointKey(key), Tenant: tenant.Key, URL: "https://example.com/hook"}
+		if err := s.InsertEndpoint(tb.Context(), ep, nil); err != nil {
+			tb.Fatal(err)
+		}
+		routes, err := s.Routes(tb.Context(), tenant.Key)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for j := i; j < size; j += tenants {
+			l.accepts = append(l.accepts, store.Accept{
+				Tenant: tenant.Key, RouteVersion: routes.Version, Endpoints: []store.EndpointKey{ep.Key},
+				Type: "invoice.paid", Payload: payload, Once: &store.Once{TTL: 10 * time.Minute},
+			})
+		}
+	}
+	return l
+}
+
+// next is the batch to commit; done takes the verdicts.
+func (l *load) next() *store.Batch {
+	l.now = l.now.Add(5 * time.Millisecond)
+	for i := range l.accepts {
+		l.number++
+		hash := l.number * 0x9e3779b97f4a7c15
+		binary.BigEndian.PutUint64(l.accepts[i].Once.Hash[:], hash)
+		binary.BigEndian.PutUint64(l.accepts[i].Once.Hash[8:], ^hash)
+	}
+	return &store.Batch{Now: l.now, Accepts: l.accepts, Outcomes: l.outcomes}
+}
+
+func (l *load) done(verdicts []store.Verdict) {
+	l.outcomes = l.outcomes[:0]
+	for i, verdict := range verdicts {
+		if verdict.Kind != store.Accepted {
+			l.tb.Fatalf("verdict %v", verdict.Kind)
+		}
+		l.outcomes = append(l.outcomes, store.Outcome{
+			Tenant: l.accepts[i].Tenant, Endpoint: l.accepts[i].Endpoints[0], Event: verdict.Event, State: webhook.Succeeded,
+			Attempt: &store.Attempt{
+				Number: 1, URL: "https://example.com/hook", Succeeded: true, StatusCode: 200,
+				Response: []byte("ok"), StartedAt: l.now, Duration: 3 * time.Millisecond,
+			},
+		})
+	}
+}
+
+func (l *load) commit() {
+	verdicts, err := l.store.Commit(l.tb.Context(), l.next())
+	if err != nil {
+		l.tb.Fatal(err)
+	}
+	l.done(verdicts)
+}
+
+// BenchmarkCommit accepts events and records the outcomes of the ones before, in the same
+// transaction. An operation is one event with its outcome.
+func BenchmarkCommit(b *testing.B) {
+	for _, size := range []int{1, 16, 128, 512} {
+		b.Run(fmt.Sprint("batch=", size), func(b *testing.B) {
+			l := newLoad(b, openNew(b), size, 8)
+			l.commit()
+			b.ReportAllocs()
+			before := cpu(b)
+			b.ResetTimer()
+			for n := 0; n < b.N; n += size {
+				l.commit()
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/event")
+		})
+	}
+}
