@@ -68,11 +68,16 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 		out.State, out.Reason = webhook.Cancelled, reason
 		return out, result, nil
 	}
+	began := time.Now()
 	result = s.Adapter.Deliver(ctx, &webhook.Delivery{
 		ID:       s.IDs.Delivery(payload.AcceptedAt, payload.Event, d.Endpoint),
 		Endpoint: endpoint.ID, Event: s.IDs.Event(payload.AcceptedAt, payload.Event), EventType: payload.Type,
 		Attempt: d.Tried + 1, Status: webhook.Sending, Payload: payload.Body,
 	}, endpoint)
+	// Schedules hang on these: an adapter that leaves them out must not strand a delivery.
+	if result.StartedAt.IsZero() || result.CompletedAt.IsZero() {
+		result.StartedAt, result.CompletedAt = began, time.Now()
+	}
 	if !result.Success && ctx.Err() != nil {
 		return out, result, ctx.Err()
 	}

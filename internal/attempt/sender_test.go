@@ -67,7 +67,7 @@ func answer(status int) webhook.Result {
 }
 
 func fault(kind webhook.FaultKind) webhook.Result {
-	return webhook.Result{CompletedAt: completed, Fault: &webhook.Fault{Kind: kind, Code: webhook.FaultOther, Message: "none"}}
+	return webhook.Result{StartedAt: completed, CompletedAt: completed, Fault: &webhook.Fault{Kind: kind, Code: webhook.FaultOther, Message: "none"}}
 }
 
 func TestWhatFollowsAnAttempt(t *testing.T) {
@@ -175,5 +175,14 @@ func TestAttemptThatCouldNotBeMadeOrWasCutOffDoesNotCount(t *testing.T) {
 	d.result = answer(200) // answered before it could be cut off
 	if out, _, err := d.sender().Send(ctx, lane.Delivery{}); err != nil || out.State != webhook.Succeeded {
 		t.Errorf("got %v, %v, want a success", out.State, err)
+	}
+}
+
+func TestRetryIsDueLaterAlsoIfTheAdapterTellsNoTimes(t *testing.T) {
+	d := &desk{payload: store.Payload{Event: 3}, result: webhook.Result{StatusCode: 500}}
+	before := time.Now()
+	out, _, err := d.sender().Send(t.Context(), lane.Delivery{})
+	if err != nil || out.RetryAt.Before(before.Add(time.Minute)) || out.Attempt.StartedAt.Before(before) {
+		t.Errorf("started %v, due %v, %v; want now, and a minute later", out.Attempt.StartedAt, out.RetryAt, err)
 	}
 }
