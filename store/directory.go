@@ -117,7 +117,8 @@ type Directory interface {
 // Once makes a change happen a single time however often it is asked for. The change
 // and the Once are stored in one transaction.
 type Once struct {
-	// Hash tells the request apart from all others, its owner included.
+	// Hash tells the request apart from all others, its owner included. It is one: a
+	// store counts on its bytes being even.
 	Hash [16]byte
 	// Body is a hash of what was asked for: the same Hash with another Body is a mistake
 	// of the caller's.

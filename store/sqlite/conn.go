@@ -72,7 +72,7 @@ func (c *conn) prepare(ctx context.Context, query string) (*stmt, error) {
 	}
 	raw, err := c.raw.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", query, err)
+		return nil, fmt.Errorf("prepare %.40q: %w", query, err)
 	}
 	s := &stmt{raw: raw}
 	c.stmts[query] = s

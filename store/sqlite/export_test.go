@@ -40,3 +40,54 @@ func (s *Store) LedgerRows(ctx context.Context) (batches, runs, blocks int64, er
 	})
 	return batches, runs, blocks, err
 }
+
+// IntegrityCheck asks SQLite whether the file is sound.
+func (s *Store) IntegrityCheck(ctx context.Context) (string, error) {
+	return readFirst(ctx, s, (*row).text, "PRAGMA integrity_check")
+}
+
+// HoldWriter keeps the writer from all others while do runs.
+func (s *Store) HoldWriter(do func()) { s.withWriter(func(*writer) { do() }) }
+
+// HoldTransaction keeps a transaction open that has changed something while do runs.
+func (s *Store) HoldTransaction(ctx context.Context, do func()) {
+	_ = s.write(ctx, func(ctx context.Context, w *writer) error {
+		defer do()
+		return insertProbe(ctx, w, 78)
+	})
+}
+
+// CancelInside stores a tenant in a transaction during which cancel is called.
+func (s *Store) CancelInside(ctx context.Context, cancel context.CancelFunc, tenant int64) error {
+	return s.write(ctx, func(ctx context.Context, w *writer) error {
+		cancel()
+		return insertProbe(ctx, w, tenant)
+	})
+}
+
+// PanicInside stores a tenant in a transaction that panics, and returns what was
+// recovered.
+func (s *Store) PanicInside(ctx context.Context, tenant int64) (recovered any) {
+	defer func() { recovered = recover() }()
+	return s.write(ctx, func(ctx context.Context, w *writer) error {
+		if err := insertProbe(ctx, w, tenant); err != nil {
+			return err
+		}
+		panic("in the middle")
+	})
+}
+
+// LoseTransaction has a transaction end before its time.
+func (s *Store) LoseTransaction(ctx context.Context) error {
+	return s.write(ctx, func(ctx context.Context, w *writer) error {
+		if err := insertProbe(ctx, w, 79); err != nil {
+			return err
+		}
+		return w.script(ctx, "ROLLBACK")
+	})
+}
+
+func insertProbe(ctx context.Context, w *writer, tenant int64) error {
+	_, err := w.exec(ctx, insertTenantSQL, tenant, "org", nil, "", int64(0), nil, int64(0), int64(0))
+	return err
+}

@@ -123,7 +123,11 @@ func (s *Store) connect(ctx context.Context) (err error) {
 func createFile(path string) error {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil // and it is not opened here: to close it would drop SQLite's locks on it
+		// It is not opened here: to close it would drop the locks that SQLite has on it.
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			return err
+		}
+		return fmt.Errorf("%s is a folder", path)
 	}
 	if err != nil {
 		return err

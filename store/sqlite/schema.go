@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 )
@@ -21,17 +20,17 @@ const applicationID = 0x4e656f68
 // checkSchema refuses a database that is not Neohook's, or that a newer version has made.
 // It changes nothing. It returns the schema's version, 0 for an empty database.
 func checkSchema(ctx context.Context, c *conn, path string) (version int, err error) {
-	one := func(pragma string) int64 {
-		number, failed := first(ctx, c, (*row).int, pragma)
-		err = errors.Join(err, failed)
-		return number
+	var application, stored, tables int64
+	for query, number := range map[string]*int64{
+		"PRAGMA application_id":              &application,
+		"PRAGMA user_version":                &stored,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+	} {
+		if *number, err = first(ctx, c, (*row).int, query); err != nil {
+			return 0, err
+		}
 	}
-	application := one("PRAGMA application_id")
-	version = int(one("PRAGMA user_version"))
-	tables := one("SELECT count(*) FROM sqlite_schema")
-	if err != nil {
-		return 0, err
-	}
+	version = int(stored)
 	known, err := fs.Glob(migrations, "migration/*.sql")
 	if err != nil {
 		return 0, err

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -102,7 +101,7 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 	if _, err := w.exec(ctx, "COMMIT"); err != nil {
 		if resultCode(err) == sqlite3.SQLITE_IOERR {
 			// The log may hold the transaction to its end, and a restart then finds it.
-			err = errors.Join(store.ErrCommitUnknown, err)
+			return fmt.Errorf("%w: %w", store.ErrCommitUnknown, err)
 		}
 		return fmt.Errorf("commit: %w", err)
 	}

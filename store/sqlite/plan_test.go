@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestQueriesWalkAnIndex asks SQLite how it would run each query. None may read a table
+// from end to end, or sort: its cost would grow with the table.
+func TestQueriesWalkAnIndex(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "neohook.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for name, query := range map[string]string{
+		"tenant": tenantSQL, "tenant by UID": tenantUIDSQL, "tenants up": tenantsUpSQL, "tenants down": tenantsDownSQL,
+		"update tenant": updateTenantSQL, "delete tenant": deleteTenantSQL, "delete its endpoints": deleteEndpointsSQL,
+		"routes": routesSQL, "routes version": routesVersionSQL, "raise routes": raiseRoutesSQL,
+		"endpoint": endpointSQL, "endpoint by UID": endpointUIDSQL, "endpoints up": endpointsUpSQL, "endpoints down": endpointsDownSQL,
+		"endpoints of tenant": tenantEndpointsSQL, "update endpoint": updateEndpointSQL, "delete endpoint": deleteEndpointSQL,
+		"event": eventSQL, "event by UID": eventByUIDSQL, "UID taken": eventUIDSQL, "events up": eventsUpSQL, "events down": eventsDownSQL,
+		"open": openSQL, "waiting": waitingSQL, "delivery": deliverySQL, "tried": triedSQL,
+		"retry delivery": retryDeliverySQL, "end delivery": endDeliverySQL,
+		"attempt": attemptSQL, "attempts of event up": attemptsOfEventUpSQL, "attempts of event down": attemptsOfEventDownSQL,
+		"attempts at endpoint up": attemptsAtEndpointUpSQL, "attempts at endpoint down": attemptsAtEndpointDownSQL,
+		"once": onceSQL, "sweep once": sweepOnceSQL, "token": tokenSQL, "reserve": reserveSQL,
+		"ledger block": ledgerBlockSQL, "delete ledger blocks": deleteLedgerBlockSQL, "delete ledger run": deleteLedgerRunSQL,
+	} {
+		for _, step := range plan(t, s, query) {
+			if strings.HasPrefix(step, "SCAN") || strings.Contains(step, "TEMP B-TREE") {
+				t.Errorf("%s: %s", name, step)
+			}
+		}
+	}
+	// These begin at the rows of a table-valued function or of the recursion.
+	for name, query := range map[string]string{"lanes": lanesSQL, "payloads": payloadsSQL} {
+		for _, step := range plan(t, s, query) {
+			if strings.Contains(step, "TEMP B-TREE") ||
+				strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "lane") && !strings.Contains(step, "wanted") && step != "SCAN CONSTANT ROW" {
+				t.Errorf("%s: %s", name, step)
+			}
+		}
+	}
+}
+
+func plan(t *testing.T, s *Store, query string) (steps []string) {
+	t.Helper()
+	err := s.read(t.Context(), func(ctx context.Context, c *conn) error {
+		args := make([]any, 20) // more than any has
+		for r, err := range c.rows(ctx, "EXPLAIN QUERY PLAN "+query, args...) {
+			if err != nil {
+				return err
+			}
+			r.at = 3
+			steps = append(steps, r.text())
+		}
+		return nil
+	})
+	if err != nil || len(steps) == 0 {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return steps
+}
