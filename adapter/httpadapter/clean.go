@@ -52,7 +52,7 @@ func (p *pool) expire() {
 // clean is one sweep: it closes the idle connections that their peers closed, and ends
 // those whose host has other addresses now.
 func (p *pool) clean() {
-	ctx, cancel := context.WithTimeout(context.Background(), p.every) // bounded; close ends it
+	ctx, cancel := context.WithTimeout(context.Background(), p.every) //nolint:forbidigo // a timer has none; bounded, and close ends it
 	defer cancel()
 	p.mu.Lock()
 	if p.closed {

@@ -44,7 +44,7 @@ type Dispatcher struct {
 	mu    sync.Mutex
 	board *lane.Board
 	// sending is the context of attempts; nil before Run and once no more may begin.
-	sending  context.Context
+	sending  context.Context //nolint:containedctx // begun by whoever frees a place, in a call of its own
 	attempts sync.WaitGroup
 	// armed is the instant that wakeUp waits for.
 	armed time.Time
