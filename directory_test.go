@@ -168,7 +168,8 @@ func TestEndpointFromBirthToEnd(t *testing.T) {
 		given := webhook.Endpoint{
 			UID: "hook", Name: "Hook", Description: "d", URL: "https://Acme.example", Method: "PUT", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 			Headers: map[string]string{"X-Key": "k", "authorization": "Bearer t"}, Protocol: webhook.HTTP1, Timeout: 7 * time.Second, Disabled: true,
-			EventTypes: []string{"b", "a"}, Channels: []string{"eu"}, RateLimit: 9, Version: 4, Metadata: map[string]string{"m": "v"}, CreatedBy: "usr_1",
+			EventTypes: []string{"b", "a"}, Channels: []string{"eu"}, RateLimit: 9, Version: 4,
+			Concurrency: 3, Ordered: true, Schedule: webhook.Schedule{time.Second, time.Hour}, FinalStatuses: []int{400}, Metadata: map[string]string{"m": "v"}, CreatedBy: "usr_1",
 			ID: "ignored", Tenant: "ignored",
 		}
 		made := must[webhook.Endpoint](t)(eng.CreateEndpoint(ctx, "acme", given))
@@ -204,11 +205,13 @@ func TestEndpointFromBirthToEnd(t *testing.T) {
 			ep.URL, ep.Disabled, ep.EventTypes, ep.UID = "https://new.example/", false, nil, ""
 			delete(ep.Headers, "authorization")
 			ep.Headers["X-Key"] = "k2"
+			ep.Concurrency, ep.Ordered, ep.Schedule, ep.FinalStatuses = 0, false, webhook.Schedule{}, nil
 			ep.ID, ep.Tenant, ep.CreatedBy, ep.CreatedAt = "x", "y", "z", time.Time{}
 			return nil
 		}))
 		want.URL, want.Disabled, want.EventTypes, want.UID, want.UpdatedAt = "https://new.example/", false, nil, "", changed.UpdatedAt
 		want.Headers = map[string]string{"X-Key": "k2"}
+		want.Concurrency, want.Ordered, want.Schedule, want.FinalStatuses = 0, false, webhook.Schedule{}, nil
 		if !reflect.DeepEqual(changed, want) || changed.UpdatedAt.Before(changed.CreatedAt) {
 			t.Errorf("changed %+v\nwant    %+v", changed, want)
 		}

@@ -33,7 +33,7 @@ type Options struct {
 	// public addresses only.
 	Egress egress.Options
 
-	// Schedule is the waits between attempts; nil = webhook.DefaultSchedule(); empty and
+	// Schedule is the waits between attempts at endpoints without one of their own; nil = webhook.DefaultSchedule(); empty and
 	// not nil = one attempt.
 	Schedule webhook.Schedule
 	// Jitter varies each wait by this share either way; 0 = 0.2; negative = none.
@@ -41,7 +41,8 @@ type Options struct {
 
 	// MaxPayloadBytes is the longest payload of an event; 0 = 1 MiB.
 	MaxPayloadBytes int
-	// EndpointConcurrency is how many attempts may be in flight at one endpoint; 0 = 10.
+	// EndpointConcurrency is how many attempts may be in flight at an endpoint that does
+	// not say itself; 0 = 10.
 	EndpointConcurrency int
 	// MaxAttempts is how many may be in flight over all endpoints; 0 = 4096.
 	MaxAttempts int

@@ -1,6 +1,7 @@
 package neohook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -12,7 +13,7 @@ import (
 // laneSettings tells the lanes how endpoints want to be sent to.
 type laneSettings struct {
 	routes      *routing.Table
-	concurrency int // of an endpoint
+	concurrency int // of an endpoint that has none of its own
 }
 
 // closedConcurrency is how many deliveries of a closed endpoint are ended at a time.
@@ -47,7 +48,8 @@ func (s laneSettings) of(routes *routing.Routes, key store.EndpointKey) lane.Set
 		return lane.Settings{Concurrency: 1}
 	}
 	return lane.Settings{
-		Concurrency: s.concurrency,
+		Concurrency: cmp.Or(endpoint.Concurrency, s.concurrency),
+		Ordered:     endpoint.Ordered,
 		Rate:        endpoint.RateLimit,
 		TenantRate:  routes.Tenant.RateLimit,
 	}

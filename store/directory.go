@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/neohook/neohook/webhook"
 )
 
 // Tenant is a tenant as stored.
@@ -34,11 +36,16 @@ type Endpoint struct {
 	EventTypes  []string
 	Channels    []string
 	RateLimit   int
-	UserVersion int // the caller's own number
-	Metadata    map[string]string
-	CreatedBy   string
-	CreatedAt   time.Time
-	UpdatedAt   time.Time
+	Concurrency int
+	Ordered     bool
+	// Schedule is kept as nil, empty or full, each apart from the others.
+	Schedule      webhook.Schedule
+	FinalStatuses []int
+	UserVersion   int // the caller's own number
+	Metadata      map[string]string
+	CreatedBy     string
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 	// SealedSecrets and SealedHeaders hold the signing keys and the custom headers.
 	SealedSecrets []byte
 	SealedHeaders []byte

@@ -11,5 +11,6 @@
 //
 // What goes in comes out, but for this: instants and durations are kept to the
 // microsecond, cut, and instants come back in UTC; an empty slice or map comes back nil,
-// except a payload, where nil says that it is gone.
+// except a payload, where nil says that it is gone, and an endpoint's schedule, where nil
+// says that it has none of its own.
 package store

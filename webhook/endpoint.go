@@ -47,6 +47,20 @@ type Endpoint struct {
 	Channels []string
 	// RateLimit bounds the attempts per second, 1 to 65,535; 0 is no limit.
 	RateLimit int
+	// Concurrency is how many attempts may be in flight at once, 1 to 1,000; 0 is the
+	// engine's default.
+	Concurrency int
+	// Ordered endpoints get events strictly in the order of acceptance, one attempt at a
+	// time whatever the Concurrency: the next one waits until the one before has
+	// succeeded or ended.
+	Ordered bool
+	// Schedule is the endpoint's own waits between attempts, at most 20 of at most 7 days;
+	// nil is the engine's, and empty but not nil a single attempt. Backoff.Schedule makes
+	// one of growing waits.
+	Schedule Schedule
+	// FinalStatuses are those, of 300 to 599, after which a delivery is not tried again:
+	// it is Exhausted. 410 always ends it, and 2xx is success.
+	FinalStatuses []int
 	// Version is the caller's own, 1 or more; 0 is 1.
 	Version int
 	// Metadata is the caller's own; its JSON text is at most 4,096 bytes.

@@ -1,8 +1,15 @@
 package webhook
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
+)
+
+// Limits of an endpoint's own Schedule.
+const (
+	MaxScheduleWaits = 20
+	MaxScheduleWait  = 7 * 24 * time.Hour
 )
 
 // Schedule is the waits between the attempts of a delivery: after the first failure
@@ -26,6 +33,19 @@ func (s Schedule) Wait(n int) (time.Duration, bool) {
 		return 0, false
 	}
 	return s[n-1], true
+}
+
+// check notes what is wrong with an endpoint's own schedule.
+func (s Schedule) check(bad *InvalidError) {
+	if len(s) > MaxScheduleWaits {
+		bad.Add("schedule", fmt.Sprintf("must have at most %d waits, not %d", MaxScheduleWaits, len(s)))
+		return
+	}
+	for i, wait := range s {
+		if wait < 0 || wait > MaxScheduleWait {
+			bad.Add(fmt.Sprintf("schedule[%d]", i), fmt.Sprintf("must be between 0 and %d seconds", int(MaxScheduleWait.Seconds())))
+		}
+	}
 }
 
 // Jitter varies wait by up to a share of it either way, evenly: 0.2 gives 0.8 to 1.2

@@ -20,6 +20,8 @@ const (
 	MaxEventChannels    = 5
 	MaxEndpointChannels = 10
 	MaxEndpointTypes    = 1000
+	MaxConcurrency      = 1000
+	MaxFinalStatuses    = 100
 	// MaxRetiringSecrets is how many replaced secrets may sign beside the current one.
 	MaxRetiringSecrets = 10
 )
@@ -62,6 +64,11 @@ func (ep *Endpoint) Validate() error {
 	checkNames(&bad, "eventTypes", ep.EventTypes, MaxEndpointTypes)
 	checkNames(&bad, "channels", ep.Channels, MaxEndpointChannels)
 	checkRateLimit(&bad, ep.RateLimit)
+	if ep.Concurrency < 0 || ep.Concurrency > MaxConcurrency {
+		bad.Add("concurrency", fmt.Sprintf("must be between 1 and %d, or 0 for the default", MaxConcurrency))
+	}
+	ep.Schedule.check(&bad)
+	ep.checkFinalStatuses(&bad)
 	if ep.Version < 0 {
 		bad.Add("version", "must be 1 or more")
 	}
@@ -186,6 +193,18 @@ func checkSecret(bad *InvalidError, field string, secret Secret) {
 		bad.Add(field, "is "+err.Error())
 	case kind == Ed25519PublicSecret:
 		bad.Add(field, fmt.Sprintf("must be a key that signs: %q is a public one", Ed25519PublicPrefix))
+	}
+}
+
+func (ep *Endpoint) checkFinalStatuses(bad *InvalidError) {
+	if len(ep.FinalStatuses) > MaxFinalStatuses {
+		bad.Add("finalStatuses", fmt.Sprintf("must be at most %d", MaxFinalStatuses))
+		return
+	}
+	for i, status := range ep.FinalStatuses {
+		if status < 300 || status > 599 {
+			bad.Add("finalStatuses["+strconv.Itoa(i)+"]", "must be between 300 and 599")
+		}
 	}
 }
 

@@ -101,6 +101,24 @@ func TestEndpointValidate(t *testing.T) {
 		"url with a space in host": {url("http://exa mple.com/"), []string{"url"}},
 		"url too long":             {url("http://example.com/" + strings.Repeat("p", 8192)), []string{"url"}},
 
+		"concurrency below":   {func(ep *webhook.Endpoint) { ep.Concurrency = -1 }, []string{"concurrency"}},
+		"concurrency most":    {func(ep *webhook.Endpoint) { ep.Concurrency = 1000 }, nil},
+		"concurrency above":   {func(ep *webhook.Endpoint) { ep.Concurrency = 1001 }, []string{"concurrency"}},
+		"ordered, ten slots":  {func(ep *webhook.Endpoint) { ep.Ordered, ep.Concurrency = true, 10 }, nil},
+		"schedule of nothing": {func(ep *webhook.Endpoint) { ep.Schedule = webhook.Schedule{} }, nil},
+		"longest schedule": {func(ep *webhook.Endpoint) {
+			ep.Schedule = webhook.Backoff{MaxAttempts: 21, Cap: 7 * 24 * time.Hour}.Schedule()
+		}, nil},
+		"schedule too long": {func(ep *webhook.Endpoint) { ep.Schedule = make(webhook.Schedule, 21) }, []string{"schedule"}},
+		"schedule with waits too long and too short": {func(ep *webhook.Endpoint) {
+			ep.Schedule = webhook.Schedule{0, 7*24*time.Hour + 1, -1}
+		}, []string{"schedule[1]", "schedule[2]"}},
+		"final statuses": {func(ep *webhook.Endpoint) { ep.FinalStatuses = []int{300, 404, 599} }, nil},
+		"final statuses that can't be": {func(ep *webhook.Endpoint) {
+			ep.FinalStatuses = []int{400, 200, 600, 0}
+		}, []string{"finalStatuses[1]", "finalStatuses[2]", "finalStatuses[3]"}},
+		"too many of them": {func(ep *webhook.Endpoint) { ep.FinalStatuses = make([]int, 101) }, []string{"finalStatuses"}},
+
 		"uid like an id":         {func(ep *webhook.Endpoint) { ep.UID = "ep_x" }, []string{"uid"}},
 		"description with a NUL": {func(ep *webhook.Endpoint) { ep.Description = "\x00" }, []string{"description"}},
 		"method of its own":      {func(ep *webhook.Endpoint) { ep.Method = "REPORT" }, nil},

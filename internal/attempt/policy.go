@@ -2,6 +2,7 @@ package attempt
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/internal/lane"
@@ -11,6 +12,7 @@ import (
 
 // Policy says what follows an attempt.
 type Policy struct {
+	// Schedule is of endpoints that have none of their own.
 	Schedule webhook.Schedule
 	// Jitter varies each wait by up to this share either way.
 	Jitter float64
@@ -21,7 +23,7 @@ type Policy struct {
 }
 
 // judge completes an outcome with what came of its attempt.
-func (p *Policy) judge(out *store.Outcome, result *webhook.Result) {
+func (p *Policy) judge(out *store.Outcome, endpoint *webhook.Endpoint, result *webhook.Result) {
 	out.Attempt = &store.Attempt{
 		Number: out.Tried + 1, Trigger: webhook.Scheduled, URL: result.URL,
 		Succeeded: result.Success, StatusCode: result.StatusCode,
@@ -34,12 +36,16 @@ func (p *Policy) judge(out *store.Outcome, result *webhook.Result) {
 			out.Attempt.Response = []byte(result.Fault.Message)
 		}
 	}
-	switch wait, again := p.Schedule.Wait(out.Attempt.Number); {
+	schedule := endpoint.Schedule
+	if schedule == nil {
+		schedule = p.Schedule
+	}
+	switch wait, again := schedule.Wait(out.Attempt.Number); {
 	case result.Success:
 		out.State = webhook.Succeeded
 	case result.StatusCode == http.StatusGone:
 		out.State, out.Reason = webhook.Cancelled, webhook.ReceiverGone
-	case !again:
+	case !again, slices.Contains(endpoint.FinalStatuses, result.StatusCode):
 		out.State = webhook.Exhausted
 	default:
 		out.State = webhook.Waiting

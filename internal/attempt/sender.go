@@ -81,7 +81,7 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 	if !result.Success && ctx.Err() != nil {
 		return out, result, ctx.Err()
 	}
-	s.Policy.judge(&out, &result)
+	s.Policy.judge(&out, endpoint, &result)
 	if out.Reason == webhook.ReceiverGone {
 		s.Gone(ctx, d.Tenant, d.Endpoint)
 	}

@@ -124,6 +124,40 @@ func TestWhatFollowsAnAttempt(t *testing.T) {
 	}
 }
 
+func TestAnEndpointsOwnPolicyCountsBeforeTheEngines(t *testing.T) {
+	own := webhook.Schedule{time.Second}
+	tests := map[string]struct {
+		endpoint webhook.Endpoint
+		status   int
+		tried    int
+		state    webhook.State
+		wait     time.Duration
+	}{
+		"own wait":                    {webhook.Endpoint{Schedule: own}, 500, 0, webhook.Waiting, time.Second},
+		"own end":                     {webhook.Endpoint{Schedule: own}, 500, 1, webhook.Exhausted, 0},
+		"single attempt":              {webhook.Endpoint{Schedule: webhook.Schedule{}}, 500, 0, webhook.Exhausted, 0},
+		"none of its own":             {webhook.Endpoint{}, 500, 1, webhook.Waiting, time.Hour},
+		"status that is final":        {webhook.Endpoint{FinalStatuses: []int{400, 422}}, 422, 0, webhook.Exhausted, 0},
+		"status that is not":          {webhook.Endpoint{FinalStatuses: []int{400, 422}}, 404, 0, webhook.Waiting, time.Minute},
+		"no answer is no status":      {webhook.Endpoint{FinalStatuses: []int{400}}, 0, 0, webhook.Waiting, time.Minute},
+		"gone for good all the same":  {webhook.Endpoint{FinalStatuses: []int{410}}, 410, 0, webhook.Cancelled, 0},
+		"success of a single attempt": {webhook.Endpoint{Schedule: webhook.Schedule{}}, 204, 0, webhook.Succeeded, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := &desk{endpoint: test.endpoint, result: answer(test.status), payload: store.Payload{Event: 3}}
+			out, lesson, err := d.sender().Send(t.Context(), lane.Delivery{Endpoint: 2, Event: 3, Tried: test.tried})
+			want := time.Time{}
+			if test.wait > 0 {
+				want = completed.Add(test.wait)
+			}
+			if err != nil || out.State != test.state || !out.RetryAt.Equal(want) || lesson.Ends != test.state.Ended() {
+				t.Errorf("%v, due %v, %v; want %v, %v", out.State, out.RetryAt, err, test.state, want)
+			}
+		})
+	}
+}
+
 func TestAttemptIsLoggedWithTheBeginningOfTheAnswerOrWhyThereIsNone(t *testing.T) {
 	d := &desk{result: answer(500), payload: store.Payload{Event: 3}}
 	out, _, _ := d.sender().Send(t.Context(), lane.Delivery{})

@@ -45,7 +45,7 @@ func cloneMap(m map[string]string) map[string]string {
 	return maps.Clone(m)
 }
 
-func cloneSlice(s []string) []string {
+func cloneSlice[T any](s []T) []T {
 	if len(s) == 0 {
 		return nil
 	}
@@ -60,6 +60,8 @@ func (tr *Translator) Endpoint(tenant *store.Tenant, ep *store.Endpoint) (webhoo
 		UID: ep.UID, Name: ep.Name, Description: ep.Description,
 		URL: ep.URL, Method: ep.Method, Protocol: webhook.Protocol(ep.Protocol), Timeout: ep.Timeout,
 		Disabled: ep.Disabled, EventTypes: slices.Clone(ep.EventTypes), Channels: slices.Clone(ep.Channels),
+		Concurrency: ep.Concurrency, Ordered: ep.Ordered,
+		Schedule: slices.Clone(ep.Schedule), FinalStatuses: slices.Clone(ep.FinalStatuses),
 		RateLimit: ep.RateLimit, Version: ep.UserVersion, Metadata: maps.Clone(ep.Metadata),
 		CreatedBy: webhook.UserID(ep.CreatedBy), CreatedAt: ep.CreatedAt, UpdatedAt: ep.UpdatedAt,
 	}
@@ -78,6 +80,8 @@ func (tr *Translator) PutEndpoint(into *store.Endpoint, ep *webhook.Endpoint) (e
 	into.Method = cmp.Or(ep.Method, webhook.DefaultMethod)
 	into.Timeout = cmp.Or(ep.Timeout, webhook.DefaultTimeout)
 	into.Disabled, into.EventTypes, into.Channels = ep.Disabled, cloneSlice(ep.EventTypes), cloneSlice(ep.Channels)
+	into.Concurrency, into.Ordered = ep.Concurrency, ep.Ordered
+	into.Schedule, into.FinalStatuses = slices.Clone(ep.Schedule), cloneSlice(ep.FinalStatuses)
 	into.RateLimit, into.UserVersion, into.Metadata = ep.RateLimit, cmp.Or(ep.Version, 1), cloneMap(ep.Metadata)
 	if into.SealedSecrets, err = tr.sealSecrets(ep, into); err != nil {
 		return err

@@ -41,7 +41,9 @@ func fullEndpoint() webhook.Endpoint {
 		UID: "hook", Name: "Hook", Description: "of Acme", URL: "https://acme.example/hook", Method: "PUT",
 		Secret: "raw \xff secret", RetiringSecrets: []webhook.RetiringSecret{{Secret: "old secret", Expires: birth.Add(time.Hour)}},
 		Headers: map[string]string{"X-Key": "header value \xe4"}, Protocol: webhook.HTTP2, Timeout: 5 * time.Second, Disabled: true,
-		EventTypes: []string{"a.b", "c"}, Channels: []string{"eu"}, RateLimit: 7, Version: 3, Metadata: map[string]string{"k": "v"},
+		EventTypes: []string{"a.b", "c"}, Channels: []string{"eu"}, RateLimit: 7, Version: 3,
+		Concurrency: 4, Ordered: true, Schedule: webhook.Schedule{time.Minute, time.Hour}, FinalStatuses: []int{400},
+		Metadata: map[string]string{"k": "v"},
 	}
 }
 
@@ -91,7 +93,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	tr := newTranslator(t)
 	stored := store.Endpoint{Key: 2, Tenant: 1}
 	err := tr.PutEndpoint(&stored, &webhook.Endpoint{
-		Headers: map[string]string{}, Metadata: map[string]string{}, EventTypes: []string{}, Channels: []string{},
+		Headers: map[string]string{}, Metadata: map[string]string{}, EventTypes: []string{}, Channels: []string{}, FinalStatuses: []int{},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +105,8 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	if got.Method != "POST" || got.Timeout != 30*time.Second || got.Version != 1 {
 		t.Errorf("method %q, timeout %v, version %d", got.Method, got.Timeout, got.Version)
 	}
-	if got.Headers != nil || got.Metadata != nil || got.EventTypes != nil || got.Channels != nil {
+	if got.Headers != nil || got.Metadata != nil || got.EventTypes != nil || got.Channels != nil ||
+		got.Schedule != nil || got.FinalStatuses != nil {
 		t.Errorf("something empty came back not nil: %+v", got)
 	}
 }

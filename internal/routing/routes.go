@@ -95,6 +95,7 @@ const (
 
 func sizeOf(ep *webhook.Endpoint) int64 {
 	size := endpointBytes + len(ep.UID) + len(ep.Name) + len(ep.Description) + len(ep.URL) + len(ep.Secret)
+	size += 8 * (len(ep.Schedule) + len(ep.FinalStatuses))
 	for _, list := range [][]string{ep.EventTypes, ep.Channels} {
 		for _, text := range list {
 			size += textBytes + len(text)

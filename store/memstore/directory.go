@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -60,6 +61,13 @@ func cleanEndpoint(ep store.Endpoint) store.Endpoint {
 	ep.SealedSecrets, ep.SealedHeaders = blob(ep.SealedSecrets), blob(ep.SealedHeaders)
 	ep.CreatedAt, ep.UpdatedAt = instant(ep.CreatedAt), instant(ep.UpdatedAt)
 	ep.Timeout = ep.Timeout.Truncate(time.Microsecond)
+	ep.Schedule = slices.Clone(ep.Schedule)
+	for i, wait := range ep.Schedule {
+		ep.Schedule[i] = wait.Truncate(time.Microsecond)
+	}
+	if ep.FinalStatuses = slices.Clone(ep.FinalStatuses); len(ep.FinalStatuses) == 0 {
+		ep.FinalStatuses = nil
+	}
 	return ep
 }
 

@@ -10,7 +10,7 @@ import (
 
 const (
 	endpointColumns = `key, tenant, uid, name, description, url, method, protocol, timeout, disabled, event_types, channels,
-		rate_limit, user_version, metadata, created_by, created_at, updated_at, sealed_secrets, sealed_headers, version`
+		rate_limit, concurrency, ordered, schedule, final_statuses, user_version, metadata, created_by, created_at, updated_at, sealed_secrets, sealed_headers, version`
 	endpointSQL        = `SELECT ` + endpointColumns + ` FROM endpoint WHERE key = ? AND tenant = ? AND deleted_at IS NULL`
 	endpointUIDSQL     = `SELECT ` + endpointColumns + ` FROM endpoint WHERE tenant = ? AND uid = ? AND deleted_at IS NULL`
 	tenantEndpointsSQL = `SELECT ` + endpointColumns + ` FROM endpoint WHERE tenant = ? AND deleted_at IS NULL ORDER BY key`
@@ -25,7 +25,8 @@ func scanEndpoint(r *row) store.Endpoint {
 		Key: store.EndpointKey(r.int()), Tenant: store.TenantKey(r.int()), UID: r.text(),
 		Name: r.text(), Description: r.text(), URL: r.text(), Method: r.text(), Protocol: r.text(),
 		Timeout: r.duration(), Disabled: r.bool(), EventTypes: r.strings(), Channels: r.strings(),
-		RateLimit: int(r.int()), UserVersion: int(r.int()), Metadata: r.metadata(), CreatedBy: r.text(),
+		RateLimit: int(r.int()), Concurrency: int(r.int()), Ordered: r.bool(),
+		Schedule: r.schedule(), FinalStatuses: r.integers(), UserVersion: int(r.int()), Metadata: r.metadata(), CreatedBy: r.text(),
 		CreatedAt: r.time(), UpdatedAt: r.time(),
 		SealedSecrets: r.blob(), SealedHeaders: r.blob(), Version: r.int(),
 	}
@@ -48,13 +49,14 @@ func (s *Store) Endpoints(ctx context.Context, tenant store.TenantKey, page stor
 }
 
 const insertEndpointSQL = `INSERT INTO endpoint (key, uid, name, description, url, method, protocol, timeout, disabled,
-		event_types, channels, rate_limit, user_version, metadata, created_by, updated_at,
-		sealed_secrets, sealed_headers, version, tenant, created_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`
+		event_types, channels, rate_limit, concurrency, ordered, schedule, final_statuses, user_version, metadata,
+		created_by, updated_at, sealed_secrets, sealed_headers, version, tenant, created_at)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`
 
 const updateEndpointSQL = `UPDATE endpoint SET uid = ?2, name = ?3, description = ?4, url = ?5, method = ?6, protocol = ?7, timeout = ?8, disabled = ?9,
-		event_types = ?10, channels = ?11, rate_limit = ?12, user_version = ?13, metadata = ?14, created_by = ?15, updated_at = ?16,
-		sealed_secrets = ?17, sealed_headers = ?18, version = ?19
+		event_types = ?10, channels = ?11, rate_limit = ?12, concurrency = ?13, ordered = ?14, schedule = ?15,
+		final_statuses = ?16, user_version = ?17, metadata = ?18, created_by = ?19, updated_at = ?20,
+		sealed_secrets = ?21, sealed_headers = ?22, version = ?23
 	WHERE key = ?1`
 
 // changeable gives the key of an endpoint and what an update can change, in the order of
@@ -63,7 +65,8 @@ func changeable(ep *store.Endpoint) []any {
 	return []any{
 		int64(ep.Key), textOrNull(ep.UID), ep.Name, ep.Description, ep.URL, ep.Method, ep.Protocol,
 		ep.Timeout.Microseconds(), integer(ep.Disabled),
-		listOrNull(ep.EventTypes), listOrNull(ep.Channels), int64(ep.RateLimit), int64(ep.UserVersion),
+		listOrNull(ep.EventTypes), listOrNull(ep.Channels), int64(ep.RateLimit),
+		int64(ep.Concurrency), integer(ep.Ordered), scheduleOrNull(ep.Schedule), integersOrNull(ep.FinalStatuses), int64(ep.UserVersion),
 		mapOrNull(ep.Metadata), ep.CreatedBy, micros(ep.UpdatedAt),
 		blobOrNull(ep.SealedSecrets), blobOrNull(ep.SealedHeaders),
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/neohook/neohook/webhook"
 )
 
 // row is one row of an answer, read column by column from the left. The tables are
@@ -58,6 +60,25 @@ func (r *row) strings() (list []string) {
 	return list
 }
 
+func (r *row) integers() (list []int) {
+	r.json(&list)
+	return list
+}
+
+// schedule returns nil for NULL only.
+func (r *row) schedule() webhook.Schedule {
+	var waits []int64 // microseconds
+	r.json(&waits)
+	if waits == nil {
+		return nil
+	}
+	schedule := make(webhook.Schedule, len(waits))
+	for i, wait := range waits {
+		schedule[i] = time.Duration(wait) * time.Microsecond
+	}
+	return schedule
+}
+
 func (r *row) metadata() (m map[string]string) {
 	r.json(&m)
 	return m
@@ -98,6 +119,24 @@ func listOrNull(list []string) any {
 	return encode(list)
 }
 
+func integersOrNull(list []int) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return encode(list)
+}
+
+func scheduleOrNull(schedule webhook.Schedule) any {
+	if schedule == nil {
+		return nil
+	}
+	waits := make([]int64, len(schedule))
+	for i, wait := range schedule {
+		waits[i] = wait.Microseconds()
+	}
+	return encode(waits)
+}
+
 func mapOrNull(m map[string]string) any {
 	if len(m) == 0 {
 		return nil
@@ -106,7 +145,7 @@ func mapOrNull(m map[string]string) any {
 }
 
 func encode(value any) string {
-	text, _ := json.Marshal(value) // strings and maps of strings always can be
+	text, _ := json.Marshal(value) // strings, integers and maps of strings always can be
 	return string(text)
 }
 

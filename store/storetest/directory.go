@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
 )
 
 func drawnKeysAscend(w *world) {
@@ -45,6 +46,7 @@ func endpointComesBackAsStored(w *world) {
 		Key: store.EndpointKey(w.key()), Tenant: tenant, UID: "primary", Name: "Primary", Description: "of two",
 		URL: "https://example.com/hook?a=%20", Method: "PUT", Protocol: "http/1.1", Timeout: 17*time.Second + 1500, Disabled: true,
 		EventTypes: []string{"invoice.paid", "b"}, Channels: []string{"eu", "\"quoted\""}, RateLimit: 9, UserVersion: 3,
+		Concurrency: 1000, Ordered: true, Schedule: webhook.Schedule{0, 1500 * time.Nanosecond, 7 * 24 * time.Hour}, FinalStatuses: []int{400, 599},
 		Metadata: map[string]string{"a": "b"}, CreatedBy: "usr_1",
 		CreatedAt: w.now, UpdatedAt: w.now.Add(time.Minute),
 		SealedSecrets: []byte{0, 255, 1}, SealedHeaders: []byte{7}, Version: 12,
@@ -52,13 +54,14 @@ func endpointComesBackAsStored(w *world) {
 	w.must(w.InsertEndpoint(w.ctx, stored, nil))
 	want := stored
 	want.Timeout, want.Version = 17*time.Second+1000, 1
+	want.Schedule = webhook.Schedule{0, time.Microsecond, 7 * 24 * time.Hour}
 	same(w, "Endpoint", mustGet[store.Endpoint](w)(w.Endpoint(w.ctx, tenant, want.Key)), want)
 	same(w, "EndpointByUID", mustGet[store.Endpoint](w)(w.EndpointByUID(w.ctx, tenant, "primary")), want)
 	same(w, "Routes", mustGet[store.Routes](w)(w.Routes(w.ctx, tenant)).Endpoints, []store.Endpoint{want})
 
 	bare := store.Endpoint{
 		Key: store.EndpointKey(w.key()), Tenant: tenant, EventTypes: []string{}, Channels: []string{},
-		Metadata: map[string]string{}, SealedSecrets: []byte{}, SealedHeaders: []byte{},
+		Metadata: map[string]string{}, SealedSecrets: []byte{}, SealedHeaders: []byte{}, FinalStatuses: []int{},
 	}
 	w.must(w.InsertEndpoint(w.ctx, bare, nil))
 	bare = store.Endpoint{Key: bare.Key, Tenant: tenant, Version: 1}
@@ -66,8 +69,12 @@ func endpointComesBackAsStored(w *world) {
 
 	want.Disabled, want.EventTypes, want.URL, want.Version = false, nil, "https://example.com/other", 2
 	want.SealedSecrets, want.Protocol, want.UID = []byte("new"), "", ""
+	want.Concurrency, want.Ordered, want.Schedule, want.FinalStatuses = 2, false, webhook.Schedule{}, []int{404}
 	w.must(w.UpdateEndpoint(w.ctx, want, nil))
 	same(w, "updated", mustGet[store.Endpoint](w)(w.Endpoint(w.ctx, tenant, want.Key)), want)
+	want.Schedule, want.FinalStatuses, want.Version = nil, nil, 3
+	w.must(w.UpdateEndpoint(w.ctx, want, nil))
+	same(w, "updated again", mustGet[store.Endpoint](w)(w.Endpoint(w.ctx, tenant, want.Key)), want)
 }
 
 func tenantIsItsOrganisationsOnly(w *world) {

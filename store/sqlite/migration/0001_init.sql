@@ -55,6 +55,10 @@ CREATE TABLE endpoint (
 	event_types    TEXT,
 	channels       TEXT,
 	rate_limit     INTEGER NOT NULL,
+	concurrency    INTEGER NOT NULL, -- 0 is the engine's
+	ordered        INTEGER NOT NULL,
+	schedule       TEXT,             -- waits; NULL is the engine's
+	final_statuses TEXT,
 	user_version   INTEGER NOT NULL,
 	metadata       TEXT,
 	created_by     TEXT NOT NULL,
