@@ -25,26 +25,25 @@ func newAPI(base, token string, connections int) *api {
 	}
 }
 
-// setUp makes a tenant and its endpoints, which hear of everything.
-func (a *api) setUp(ctx context.Context, receiver string, endpoints int) error {
-	if err := a.post(ctx, "/app", []byte(`{"name":"bench","uid":"bench"}`), nil); err != nil {
+// tenant makes a tenant and its endpoints, which hear of everything.
+func (a *api) tenant(ctx context.Context, uid string, urls ...string) error {
+	if err := a.post(ctx, "/app", fmt.Appendf(nil, `{"name":%q,"uid":%q}`, uid, uid), nil); err != nil {
 		return err
 	}
-	for i := range endpoints {
-		body := fmt.Appendf(nil, `{"url":"http://%s/%d"}`, receiver, i)
-		if err := a.post(ctx, "/app/bench/endpoint", body, nil); err != nil {
+	for _, url := range urls {
+		if err := a.post(ctx, "/app/"+uid+"/endpoint", fmt.Appendf(nil, `{"url":%q}`, url), nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// publish sends an event.
-func (a *api) publish(ctx context.Context, payload []byte) error {
+// publish sends an event of a tenant.
+func (a *api) publish(ctx context.Context, tenant string, payload []byte) error {
 	body := make([]byte, 0, len(payload)+64)
 	body = append(body, `{"eventType":"bench.event","payload":`...)
 	body = append(append(body, payload...), '}')
-	return a.post(ctx, "/app/bench/msg?with_content=false", body, nil)
+	return a.post(ctx, "/app/"+tenant+"/msg?with_content=false", body, nil)
 }
 
 func (a *api) post(ctx context.Context, path string, body []byte, answer any) error {

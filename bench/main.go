@@ -5,6 +5,8 @@
 //
 //	go run ./bench                  throughput, then latency at a low rate, beside a bare loop
 //	go run ./bench -profile cpu.out a CPU profile of the server during the throughput part
+//	go run ./bench isolation        latency of good receivers beside hundreds and thousands that hang
+//	go run ./bench backlog          latency of one tenant beside a million waiting deliveries of another
 //
 // It builds and starts the server itself, on loopback and a throw-away folder. Figures of
 // one run may be compared with each other; those of two runs, on a machine with other
@@ -46,16 +48,24 @@ func main() {
 	flag.IntVar(&s.latencies, "latencies", 500, "events of the latency part")
 	flag.StringVar(&s.profile, "profile", "", "write a CPU profile of the server's throughput part to this file")
 	flag.Parse()
+	parts := map[string]func(context.Context, settings, *api, *server, *receiverProcess) error{
+		"": standard, "isolation": isolation, "backlog": backlog,
+	}
+	part, known := parts[flag.Arg(0)]
+	if !known {
+		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation or backlog (flags come before it)\n", flag.Arg(0))
+		os.Exit(2)
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, s); err != nil {
+	if err := run(ctx, s, part); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, s settings) error {
+func run(ctx context.Context, s settings, part func(context.Context, settings, *api, *server, *receiverProcess) error) error {
 	receiver, err := startReceiver(ctx)
 	if err != nil {
 		return err
@@ -66,15 +76,23 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	defer server.stop()
-	api := newAPI(server.address, server.token, s.publishers)
-	if err := api.setUp(ctx, receiver.address, s.endpoints); err != nil {
+	return part(ctx, s, newAPI(server.address, server.token, s.publishers), server, receiver)
+}
+
+// standard is throughput and latency.
+func standard(ctx context.Context, s settings, a *api, srv *server, r *receiverProcess) error {
+	urls := make([]string, s.endpoints)
+	for i := range urls {
+		urls[i] = fmt.Sprintf("http://%s/%d", r.address, i)
+	}
+	if err := a.tenant(ctx, "bench", urls...); err != nil {
 		return err
 	}
-	if err := bareLoop(ctx, s, receiver); err != nil {
+	if err := bareLoop(ctx, s, r); err != nil {
 		return err
 	}
-	if err := throughput(ctx, s, api, server, receiver); err != nil {
+	if err := throughput(ctx, s, a, srv, r); err != nil {
 		return err
 	}
-	return latency(ctx, s, api, receiver)
+	return latency(ctx, s, a, r)
 }

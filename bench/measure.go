@@ -99,7 +99,7 @@ func throughput(ctx context.Context, s settings, a *api, srv *server, r *receive
 	}
 	start, own := time.Now(), ownCPU()
 	if err := flood(s.publishers, s.events, func(number int64) error {
-		return a.publish(ctx, makePayload(number, s.payload))
+		return a.publish(ctx, "bench", makePayload(number, s.payload))
 	}); err != nil {
 		return err
 	}
@@ -147,36 +147,53 @@ func (p *receiverProcess) settle(ctx context.Context, requests int) (arrivals, e
 // latency publishes at a low rate and reports how long events take from the start of
 // their publishing to their arrival.
 func latency(ctx context.Context, s settings, a *api, r *receiverProcess) error {
-	if _, err := r.ask("reset"); err != nil {
-		return err
-	}
-	ticks := time.NewTicker(time.Second / time.Duration(s.rate))
-	defer ticks.Stop()
-	var answers []time.Duration
-	for number := range s.latencies {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticks.C:
-		}
-		start := time.Now()
-		if err := a.publish(ctx, makePayload(int64(number), s.payload)); err != nil {
-			return err
-		}
-		answers = append(answers, time.Since(start))
-	}
-	if _, err := r.await(ctx, s.latencies); err != nil {
-		return err
-	}
-	now, err := r.ask("took")
+	took, err := measure(ctx, s, a, r, func(int) string { return "bench" })
 	if err != nil {
 		return err
 	}
-	slices.Sort(answers)
-	slices.Sort(now.Took)
 	fmt.Printf("at %d/s      publish to answer p50 %v p99 %v; publish to arrival p50 %v p99 %v\n", s.rate,
-		rank(answers, 50), rank(answers, 99), time.Duration(rank(now.Took, 50)), time.Duration(rank(now.Took, 99)))
+		rank(took.answers, 50), rank(took.answers, 99), rank(took.arrivals, 50), rank(took.arrivals, 99))
 	return nil
+}
+
+// timings are sorted.
+type timings struct {
+	answers, arrivals []time.Duration
+}
+
+// measure publishes s.latencies events, s.rate a second, each for the tenant that its
+// number gives, and waits for all of them.
+func measure(ctx context.Context, s settings, a *api, r *receiverProcess, tenant func(number int) string) (took timings, err error) {
+	if _, err := r.ask("reset"); err != nil {
+		return took, err
+	}
+	ticks := time.NewTicker(time.Second / time.Duration(s.rate))
+	defer ticks.Stop()
+	for number := range s.latencies {
+		select {
+		case <-ctx.Done():
+			return took, ctx.Err()
+		case <-ticks.C:
+		}
+		start := time.Now()
+		if err := a.publish(ctx, tenant(number), makePayload(int64(number), s.payload)); err != nil {
+			return took, err
+		}
+		took.answers = append(took.answers, time.Since(start))
+	}
+	if _, err := r.await(ctx, s.latencies); err != nil {
+		return took, err
+	}
+	now, err := r.ask("took")
+	if err != nil {
+		return took, err
+	}
+	for _, nanoseconds := range now.Took {
+		took.arrivals = append(took.arrivals, time.Duration(nanoseconds))
+	}
+	slices.Sort(took.answers)
+	slices.Sort(took.arrivals)
+	return took, nil
 }
 
 func rank[T any](sorted []T, percent int) T { return sorted[(len(sorted)-1)*percent/100] }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"time"
 )
@@ -72,9 +73,21 @@ func receive(in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
+const (
+	hangPath  = "/hang/"  // where the receiver never answers, and counts nothing
+	otherPath = "/other/" // where it answers, and counts nothing
+)
+
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
+		return
+	}
+	if strings.HasPrefix(request.URL.Path, hangPath) {
+		<-request.Context().Done()
+		return
+	}
+	if strings.HasPrefix(request.URL.Path, otherPath) {
 		return
 	}
 	at := time.Now()
