@@ -220,3 +220,21 @@ func BenchmarkBesideBareClient(b *testing.B) {
 	b.ReportMetric(float64(adapterCPU.Nanoseconds())/requests, "adapter-cpu-ns/op")
 	b.ReportMetric(requests/adapterWall.Seconds(), "adapter/s")
 }
+
+// BenchmarkConnectionPool sets kept connections beside a fresh one for each delivery.
+func BenchmarkConnectionPool(b *testing.B) {
+	url := startReceiver(b)
+	fresh := unbounded()
+	fresh.KeepAlive = -1
+	for name, send := range map[string]sender{
+		"pooled":   adapterSender(b, url, unbounded()),
+		"unpooled": adapterSender(b, url, fresh),
+	} {
+		b.Run(name, func(b *testing.B) {
+			load(b, 2*benchConcurrency, send)
+			b.ResetTimer()
+			_, cpu := load(b, b.N, send)
+			b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}

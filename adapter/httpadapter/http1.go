@@ -166,20 +166,32 @@ func (h *http1) done() (reusable bool) {
 		reusable = false // its deadline was, or will be, set to the past
 	}
 	if h.writing != nil {
-		select {
-		case err := <-h.writing:
-			reusable = reusable && err == nil
-		default: // answered before it was written
+		if !reusable {
 			h.close()
-			<-h.writing
-			reusable = false
 		}
-		h.writing = nil
+		reusable = h.written() && reusable
 	}
 	h.reader.Reset(nil)
 	readers.Put(h.reader)
 	h.reader = nil
 	return reusable
+}
+
+// written ends the writing of a body, and says whether all of it went out. An answer may
+// be here a moment before the writer knows that it is done.
+func (h *http1) written() bool {
+	const moment = 50 * time.Millisecond // as net/http waits
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	var err error
+	select {
+	case err = <-h.writing:
+	case <-timer.C: // answered without having read it all
+		h.close()
+		err = <-h.writing
+	}
+	h.writing = nil
+	return err == nil
 }
 
 // source reads from a connection, and remembers what went wrong there, so that it can be

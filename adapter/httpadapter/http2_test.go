@@ -304,3 +304,29 @@ func TestCloseEndsHTTP2(t *testing.T) {
 		t.Errorf("%+v", result.Fault)
 	}
 }
+
+func TestBothProtocolsAskForTheSamePath(t *testing.T) {
+	var got atomic.Value
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got.Store(r.Host + r.RequestURI)
+	}))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	a := open(t, httpadapter.Options{})
+	host := server.Listener.Addr().String()
+	for path, want := range map[string]string{
+		"": "/", "/a%2Fb ü?x=y z&ü": "/a%2Fb%20%C3%BC?x=y%20z&%C3%BC", "//a//b/?": "//a//b/?", "/a;b=c/(d)": "/a;b=c/(d)",
+	} {
+		for _, protocol := range []webhook.Protocol{webhook.HTTP1, webhook.HTTP2} {
+			ep := endpointAt(server.URL + path)
+			ep.Protocol = protocol
+			result := a.Deliver(t.Context(), delivery("{}"), ep)
+			if !result.Success || got.Load() != host+want {
+				t.Errorf("%s over %s: %v (%s), want %s", path, protocol, got.Load(), result.ErrorMessage(), host+want)
+			}
+		}
+	}
+}

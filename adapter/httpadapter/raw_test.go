@@ -2,6 +2,7 @@ package httpadapter_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -98,4 +99,18 @@ func patience(code webhook.FaultCode) time.Duration {
 		return 400 * time.Millisecond
 	}
 	return 20 * time.Second
+}
+
+// answerer is a Dialer whose connections, in memory, answer with the same bytes.
+type answerer []byte
+
+func (answer answerer) DialContext(context.Context, string, string) (net.Conn, error) {
+	near, far := net.Pipe()
+	go func() {
+		defer far.Close()
+		if readRequest(bufio.NewReader(far)) {
+			_, _ = far.Write(answer)
+		}
+	}()
+	return near, nil
 }

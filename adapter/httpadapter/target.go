@@ -36,7 +36,7 @@ func parseTarget(text string) (*target, error) {
 		}
 		return nil, fmt.Errorf("the URL can't be read: %w", err)
 	}
-	t := &target{url: parsed, secure: parsed.Scheme == "https", shown: text, requestURI: requestURI(parsed)}
+	t := &target{url: parsed, secure: parsed.Scheme == "https", shown: text}
 	port := parsed.Port()
 	switch {
 	case parsed.Scheme != "http" && !t.secure:
@@ -54,13 +54,17 @@ func parseTarget(text string) (*target, error) {
 	if t.host, err = asciiHost(parsed.Hostname()); err != nil {
 		return nil, fmt.Errorf("the URL's host can't be looked up: %w", err)
 	}
-	t.addr = net.JoinHostPort(t.host, port)
-	t.hostField = hostField(t.host, parsed.Port())
 	if user := parsed.User; user != nil {
 		password, _ := user.Password()
 		t.basic = "Basic " + base64.StdEncoding.EncodeToString([]byte(user.Username()+":"+password))
 		t.shown = parsed.Redacted()
 	}
+	if err := normalize(parsed); err != nil {
+		return nil, fmt.Errorf("the URL's path can't be read: %w", err)
+	}
+	t.requestURI = parsed.RequestURI()
+	t.addr = net.JoinHostPort(t.host, port)
+	t.hostField = hostField(t.host, parsed.Port())
 	return t, nil
 }
 
@@ -78,22 +82,32 @@ func hostField(host, port string) string {
 	return host
 }
 
-// requestURI is the path and query, with nothing in it that ends a request line early.
-func requestURI(u *url.URL) string {
-	uri := u.RequestURI()
-	clean := true
-	for i := range len(uri) {
-		clean = clean && uri[i] > ' ' && uri[i] < 0x7f
+// normalize escapes what may not stand in a request line, and leaves everything else of
+// the path and query as it was written. (RequestURI by itself takes a path in which one
+// character needs an escape apart, and "%2F" in it becomes "/".)
+func normalize(u *url.URL) error {
+	path := u.RawPath
+	if path == "" {
+		path = u.EscapedPath()
 	}
-	if clean {
-		return uri
+	u.RawPath = escape(path)
+	u.RawQuery = escape(u.RawQuery)
+	var err error
+	u.Path, err = url.PathUnescape(u.RawPath)
+	return err
+}
+
+func escape(text string) string {
+	const legal = "!#$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~"
+	if strings.Trim(text, legal) == "" {
+		return text
 	}
 	var out strings.Builder
-	for i := range len(uri) {
-		if char := uri[i]; char > ' ' && char < 0x7f {
-			out.WriteByte(char)
+	for i := range len(text) {
+		if strings.IndexByte(legal, text[i]) >= 0 {
+			out.WriteByte(text[i])
 		} else {
-			fmt.Fprintf(&out, "%%%02X", char)
+			fmt.Fprintf(&out, "%%%02X", text[i])
 		}
 	}
 	return out.String()
