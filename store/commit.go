@@ -90,6 +90,9 @@ type Outcome struct {
 	State   webhook.State
 	RetryAt time.Time
 	Reason  webhook.Reason // for Cancelled
+	// Failing, if not nil, is what is kept of the endpoint from now on, whatever becomes
+	// of the delivery; see Failures.
+	Failing *Failing
 }
 
 // Attempt is a request as stored.

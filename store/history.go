@@ -123,4 +123,7 @@ type History interface {
 	// Delivery returns where an event stands at an endpoint, or ErrNotFound if it was
 	// never for that endpoint.
 	Delivery(ctx context.Context, endpoint EndpointKey, event EventKey) (DeliveryRecord, error)
+	// DeliveriesOfEvent lists where an event of a tenant stands at its endpoints, by the
+	// endpoints' keys. One of a deleted endpoint is among them once it has ended.
+	DeliveriesOfEvent(ctx context.Context, tenant TenantKey, event EventKey, page Page) ([]DeliveryRecord, error)
 }

@@ -13,6 +13,7 @@ type Store interface {
 	Committer
 	Backlog
 	History
+	Failures
 	Tokens
 	// Close waits for what is under way and releases the database; a second call does
 	// nothing. Every later call returns ErrClosed.

@@ -77,6 +77,7 @@ func (db *state) record(o *store.Outcome, now time.Time) {
 	if o.Attempt != nil {
 		db.log(o)
 	}
+	db.mark(o)
 	d := db.deliveries[o.Endpoint][o.Event]
 	if d == nil || d.State.Ended() {
 		return

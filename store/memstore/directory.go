@@ -167,6 +167,7 @@ func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, _ time.Ti
 		for _, ep := range db.endpoints {
 			if ep.Tenant == key {
 				ep.deleted = true
+				delete(db.failing, ep.Key)
 			}
 		}
 		return nil
@@ -252,6 +253,9 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		if holder, err := db.endpointByUID(ep.Tenant, ep.UID); err == nil && holder != stored {
 			return store.ErrConflict
 		}
+		if stored.Disabled != ep.Disabled {
+			delete(db.failing, ep.Key)
+		}
 		created := stored.CreatedAt
 		stored.Endpoint = cleanEndpoint(ep)
 		stored.CreatedAt = created
@@ -269,6 +273,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key 
 			return err
 		}
 		ep.deleted = true
+		delete(db.failing, key)
 		db.tenants[tenant].routes++
 		return nil
 	})

@@ -139,6 +139,27 @@ func (s *Store) attempts(ctx context.Context, operation string, filter store.Att
 	})
 }
 
+// DeliveriesOfEvent lists where an event of a tenant stands at its endpoints.
+func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, page store.Page) ([]store.DeliveryRecord, error) {
+	return get(ctx, s, "DeliveriesOfEvent", func(db *state) (found []store.DeliveryRecord, _ error) {
+		if ev := db.events[event]; ev == nil || ev.Tenant != tenant {
+			return nil, nil
+		}
+		var keys []int64
+		for _, key := range sorted(db.deliveries) {
+			if d := db.deliveries[key][event]; d != nil && (d.State.Ended() || !db.endpoints[key].deleted) {
+				keys = append(keys, int64(key))
+			}
+		}
+		for _, key := range within(keys, page) {
+			if len(found) < page.Limit {
+				found = append(found, *db.deliveries[store.EndpointKey(key)][event])
+			}
+		}
+		return found, nil
+	})
+}
+
 // Delivery returns where an event stands at an endpoint, or ErrNotFound.
 func (s *Store) Delivery(ctx context.Context, ep store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error) {
 	return get(ctx, s, "Delivery", func(db *state) (store.DeliveryRecord, error) {

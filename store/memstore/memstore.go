@@ -36,6 +36,8 @@ type state struct {
 	endpoints map[store.EndpointKey]*endpoint
 	once      map[[16]byte]made
 
+	failing map[store.EndpointKey]store.Failing
+
 	events     map[store.EventKey]*store.Event
 	attempts   map[store.AttemptKey]*store.LoggedAttempt
 	deliveries map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord
@@ -67,6 +69,7 @@ func New() *Store {
 		tenants:    make(map[store.TenantKey]*tenant),
 		endpoints:  make(map[store.EndpointKey]*endpoint),
 		once:       make(map[[16]byte]made),
+		failing:    make(map[store.EndpointKey]store.Failing),
 		events:     make(map[store.EventKey]*store.Event),
 		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),
 		deliveries: make(map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord),

@@ -102,6 +102,9 @@ func (w *writer) refusal(ctx context.Context, a *store.Accept) (store.VerdictKin
 
 // record logs an attempt and takes its delivery on.
 func (w *writer) record(ctx context.Context, o *store.Outcome, now time.Time) error {
+	if err := w.mark(ctx, o); err != nil {
+		return err
+	}
 	tried := o.Tried
 	scheduled := true
 	if o.Attempt != nil {

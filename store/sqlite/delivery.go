@@ -118,19 +118,48 @@ func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit i
 	return readAll(ctx, s, scanOpen, waitingSQL, int64(endpoint), int64(limit))
 }
 
+// These look for an open one at each endpoint of the tenant, as open ones
+// are not indexed by event.
+const (
+	deliveriesOfEventUpSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL
+		FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key AND delivery.event = ?2
+		WHERE tenant = ?1 AND deleted_at IS NULL AND endpoint.key > ?3
+		UNION ALL
+		SELECT endpoint, state, reason, tried, NULL, ended_at FROM history
+		WHERE event = ?2 AND endpoint > ?3 AND (SELECT tenant FROM event WHERE key = ?2) = ?1
+		ORDER BY endpoint LIMIT ?4`
+	deliveriesOfEventDownSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL
+		FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key AND delivery.event = ?2
+		WHERE tenant = ?1 AND deleted_at IS NULL AND endpoint.key < ?3
+		UNION ALL
+		SELECT endpoint, state, reason, tried, NULL, ended_at FROM history
+		WHERE event = ?2 AND endpoint < ?3 AND (SELECT tenant FROM event WHERE key = ?2) = ?1
+		ORDER BY endpoint DESC LIMIT ?4`
+)
+
+// DeliveriesOfEvent lists where an event of a tenant stands at its endpoints.
+func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, page store.Page) ([]store.DeliveryRecord, error) {
+	query, after := walk(page, deliveriesOfEventUpSQL, deliveriesOfEventDownSQL)
+	return readAll(ctx, s, scanDelivery(event), query, int64(tenant), int64(event), after, int64(page.Limit))
+}
+
 // deliverySQL looks in both tables in one statement, as a delivery may go from one to the
 // other between two. An open one is 1, pending, or 3, waiting.
-const deliverySQL = `SELECT iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL FROM delivery WHERE endpoint = ?1 AND event = ?2
+const deliverySQL = `SELECT endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL FROM delivery WHERE endpoint = ?1 AND event = ?2
 	UNION ALL
-	SELECT state, reason, tried, NULL, ended_at FROM history WHERE endpoint = ?1 AND event = ?2`
+	SELECT endpoint, state, reason, tried, NULL, ended_at FROM history WHERE endpoint = ?1 AND event = ?2`
 
 // Delivery returns where an event stands at an endpoint, or ErrNotFound.
 func (s *Store) Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error) {
-	return readFirst(ctx, s, func(r *row) store.DeliveryRecord {
+	return readFirst(ctx, s, scanDelivery(event), deliverySQL, int64(endpoint), int64(event))
+}
+
+func scanDelivery(event store.EventKey) func(*row) store.DeliveryRecord {
+	return func(r *row) store.DeliveryRecord {
 		return store.DeliveryRecord{
-			Endpoint: endpoint, Event: event,
+			Event: event, Endpoint: store.EndpointKey(r.int()),
 			State: webhook.State(r.int()), Reason: webhook.Reason(r.text()), Tried: int(r.int()), //nolint:gosec // a State was stored
 			RetryAt: r.timeOrZero(), EndedAt: r.timeOrZero(),
 		}
-	}, deliverySQL, int64(endpoint), int64(event))
+	}
 }

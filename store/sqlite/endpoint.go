@@ -120,6 +120,11 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		if err := w.checkEndpointUID(ctx, &ep); err != nil {
 			return err
 		}
+		if stored.Disabled != ep.Disabled {
+			if err := w.unmark(ctx, ep.Key); err != nil {
+				return err
+			}
+		}
 		if _, err := w.exec(ctx, updateEndpointSQL, append(changeable(&ep), ep.Version)...); err != nil {
 			return err
 		}
@@ -138,6 +143,9 @@ func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key 
 		}
 		if deleted == 0 {
 			return store.ErrNotFound
+		}
+		if err := w.unmark(ctx, key); err != nil {
+			return err
 		}
 		return w.raiseRoutes(ctx, tenant)
 	})

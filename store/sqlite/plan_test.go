@@ -22,6 +22,8 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"endpoint": endpointSQL, "endpoint by UID": endpointUIDSQL, "endpoints up": endpointsUpSQL, "endpoints down": endpointsDownSQL,
 		"endpoints of tenant": tenantEndpointsSQL, "update endpoint": updateEndpointSQL, "delete endpoint": deleteEndpointSQL,
 		"event": eventSQL, "event by UID": eventByUIDSQL, "UID taken": eventUIDSQL, "events up": eventsUpSQL, "events down": eventsDownSQL,
+		"deliveries of event up": deliveriesOfEventUpSQL, "deliveries of event down": deliveriesOfEventDownSQL,
+		"put failing": putFailingSQL, "delete failing": deleteFailingSQL, "delete failing of tenant": deleteFailingOfTenantSQL, "failing": failingSQL,
 		"open": openSQL, "waiting": waitingSQL, "delivery": deliverySQL, "tried": triedSQL,
 		"retry delivery": retryDeliverySQL, "end delivery": endDeliverySQL,
 		"attempt": attemptSQL, "attempts of event up": attemptsOfEventUpSQL, "attempts of event down": attemptsOfEventDownSQL,
@@ -49,7 +51,7 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 func plan(t *testing.T, s *Store, query string) (steps []string) {
 	t.Helper()
 	err := s.read(t.Context(), func(ctx context.Context, c *conn) error {
-		args := make([]any, 20) // more than any has
+		args := make([]any, 30) // more than any has
 		for r, err := range c.rows(ctx, "EXPLAIN QUERY PLAN "+query, args...) {
 			if err != nil {
 				return err

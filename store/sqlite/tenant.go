@@ -116,6 +116,9 @@ func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, now time.
 			return store.ErrNotFound
 		}
 		delete(w.routes, key)
+		if _, err := w.exec(ctx, deleteFailingOfTenantSQL, int64(key)); err != nil {
+			return err
+		}
 		_, err = w.exec(ctx, deleteEndpointsSQL, int64(key), micros(now))
 		return err
 	})

@@ -18,6 +18,9 @@ func everythingSurvivesReopen(w *world, reopen func() *world) {
 	w.must(w.InsertEndpoint(w.ctx, ep, nil))
 	events := w.publish(3, tenant.Key, ep.Key)
 	w.record(w.outcome(tenant.Key, ep.Key, events[0], 0, webhook.Succeeded), w.outcome(tenant.Key, ep.Key, events[1], 0, webhook.Waiting))
+	failing := w.outcome(tenant.Key, ep.Key, events[1], 1, webhook.Waiting)
+	failing.Failing = &store.Failing{Since: w.now, Told: 50}
+	w.record(failing)
 	var deliveries []store.DeliveryRecord
 	for _, event := range events {
 		deliveries = append(deliveries, w.delivery(ep.Key, event))
@@ -29,6 +32,7 @@ func everythingSurvivesReopen(w *world, reopen func() *world) {
 	same(w, "token", mustGet[store.Token](w)(w.Token(w.ctx, token.Hash)), token)
 	same(w, "tenant", mustGet[store.Tenant](w)(w.TenantByUID(w.ctx, organisation, "acme")), tenant)
 	same(w, "endpoint", mustGet[store.Endpoint](w)(w.EndpointByUID(w.ctx, tenant.Key, "primary")), ep)
+	same(w, "failing", w.failing(), []store.FailingEndpoint{{Endpoint: ep.Key, Failing: store.Failing{Since: w.now, Told: 50}}})
 	for i, event := range events {
 		same(w, "delivery", w.delivery(ep.Key, event), deliveries[i])
 		same(w, "payload", string(mustGet[store.Event](w)(w.Event(w.ctx, tenant.Key, event)).Payload), `{"n":1}`)

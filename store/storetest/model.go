@@ -268,6 +268,9 @@ func (p *pair) updateEndpoint(rt *rapid.T) {
 	}
 	ep.Version, ep.UID, ep.UpdatedAt = p.version(ep.Version), p.uid(), p.now
 	ep.Channels = []string{p.pick("eu", "us")}
+	if p.chance(20) {
+		ep.Disabled = !ep.Disabled
+	}
 	once := p.once('c')
 	_ = p.change("UpdateEndpoint", func(st store.Store) error { return st.UpdateEndpoint(p.Context(), ep, once) })
 }
@@ -317,6 +320,12 @@ func (p *pair) outcome() store.Outcome {
 	if o.State == webhook.Waiting {
 		// No two of an endpoint are due at the same instant, so that their order is known.
 		o.RetryAt = p.now.Add(time.Duration(rapid.IntRange(0, 100_000).Draw(p.T, "due"))*time.Millisecond + time.Duration(o.Event)*time.Microsecond)
+	}
+	if p.chance(30) {
+		o.Failing = &store.Failing{Told: rapid.SampledFrom([]int{0, 50, 90}).Draw(p.T, "told")}
+		if p.chance(70) {
+			o.Failing.Since = p.now
+		}
 	}
 	if p.chance(10) && o.State == webhook.Cancelled {
 		return o
@@ -501,11 +510,24 @@ func (p *pair) readDelivery(rt *rapid.T) {
 	read(p, "Delivery", func(st store.Store) (store.DeliveryRecord, error) {
 		return st.Delivery(p.Context(), ep, p.own(st, event))
 	})
+	page := store.Page{Limit: rapid.IntRange(1, 5).Draw(rt, "limit"), Descending: p.chance(50), After: int64(p.endpoint().Key)}
+	if p.chance(50) {
+		page.After = 0
+	}
+	tenant := p.tenant().Key
+	read(p, "DeliveriesOfEvent", func(st store.Store) ([]store.DeliveryRecord, error) {
+		found, err := st.DeliveriesOfEvent(p.Context(), tenant, p.own(st, event), page)
+		for i := range found {
+			found[i].Event = 0 // it is the store's own
+		}
+		return found, err
+	})
 }
 
 // compareBacklog looks at all that is open, after each operation.
 func (p *pair) compareBacklog(rt *rapid.T) {
 	p.T = rt
+	read(p, "FailingEndpoints", func(st store.Store) ([]store.FailingEndpoint, error) { return st.FailingEndpoints(p.Context(), 0, 100) })
 	read(p, "Lanes", func(st store.Store) ([]store.Lane, error) { return st.Lanes(p.Context(), 0, 100) })
 	for _, ep := range p.endpoints {
 		what := fmt.Sprint(" of endpoint ", ep.Key)

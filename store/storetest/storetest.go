@@ -79,6 +79,9 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"EndedDeliveryStaysAsItEnded", endedDeliveryStaysAsItEnded},
 		{"ManualAttemptDoesNotCount", manualAttemptDoesNotCount},
 		{"ManualSuccessClosesAnOpenDelivery", manualSuccessClosesAnOpenDelivery},
+		{"FailingIsKeptWithTheOutcome", failingIsKeptWithTheOutcome},
+		{"ChangedEndpointFailsNoMore", changedEndpointFailsNoMore},
+		{"FailingEndpointsPage", failingEndpointsPage},
 		{"OutcomesAndAcceptsShareABatch", outcomesAndAcceptsShareABatch},
 
 		{"LanesListWhoHasOpenDeliveries", lanesListWhoHasOpenDeliveries},
@@ -99,6 +102,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"AttemptFiltersNarrow", attemptFiltersNarrow},
 		{"AttemptsBringResponsesWhenAsked", attemptsBringResponsesWhenAsked},
 		{"HistoryOutlivesItsEndpoint", historyOutlivesItsEndpoint},
+		{"DeliveriesOfEventTellWhereItStandsEverywhere", deliveriesOfEventTellWhereItStandsEverywhere},
 		{"DeliveryTellsWhereItStands", deliveryTellsWhereItStands},
 
 		{"RecordsAreNotShared", recordsAreNotShared},

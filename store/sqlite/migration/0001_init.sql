@@ -72,6 +72,13 @@ CREATE TABLE endpoint (
 CREATE INDEX endpoint_tenant ON endpoint (tenant) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (tenant, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 
+-- Endpoints without a success since a failure.
+CREATE TABLE failing (
+	endpoint INTEGER PRIMARY KEY,
+	since    INTEGER NOT NULL,
+	told     INTEGER NOT NULL -- percent of the time until they are disabled
+) STRICT;
+
 -- Lists by tenant, and by endpoint, are ordered by key. An index that begins with the
 -- owner would be written to at a place for each owner: with a thousand of them, a page
 -- for each event. So the index begins with the span, some thousand keys in a row, and

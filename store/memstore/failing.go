@@ -1,0 +1,31 @@
+package memstore
+
+import (
+	"context"
+
+	"github.com/neohook/neohook/store"
+)
+
+// mark keeps what an outcome says of its endpoint.
+func (db *state) mark(o *store.Outcome) {
+	ep := db.endpoints[o.Endpoint]
+	switch {
+	case o.Failing == nil || ep == nil || ep.deleted || ep.Disabled:
+	case o.Failing.Since.IsZero():
+		delete(db.failing, o.Endpoint)
+	default:
+		db.failing[o.Endpoint] = store.Failing{Since: instant(o.Failing.Since), Told: o.Failing.Told}
+	}
+}
+
+// FailingEndpoints lists the endpoints that fail.
+func (s *Store) FailingEndpoints(ctx context.Context, after store.EndpointKey, limit int) ([]store.FailingEndpoint, error) {
+	return get(ctx, s, "FailingEndpoints", func(db *state) (found []store.FailingEndpoint, _ error) {
+		for _, key := range sorted(db.failing) {
+			if key > after && len(found) < limit {
+				found = append(found, store.FailingEndpoint{Endpoint: key, Failing: db.failing[key]})
+			}
+		}
+		return found, nil
+	})
+}
