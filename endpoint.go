@@ -132,6 +132,9 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 		}
 		again, err := o.writeEndpoint(ctx, &next, once)
 		if err == nil {
+			if next.Disabled != stored.Disabled {
+				o.engine.failing.Forget(next.Key)
+			}
 			return o.showEndpoint(&owner)(&next)
 		}
 		if !again {
@@ -201,7 +204,9 @@ func (o *Organisation) DeleteEndpoint(ctx context.Context, tenant webhook.Tenant
 	if err != nil {
 		return err
 	}
-	err = o.engine.store.DeleteEndpoint(ctx, owner.Key, stored.Key, now())
+	if err = o.engine.store.DeleteEndpoint(ctx, owner.Key, stored.Key, now()); err == nil {
+		o.engine.failing.Forget(stored.Key)
+	}
 	o.engine.changed(ctx, owner.Key)
 	return translate(err, "endpoint", string(ref))
 }

@@ -50,6 +50,11 @@ type Options struct {
 	// store. 0 = 64 MiB.
 	MaxMemoryBytes int64
 
+	// DisableAfter is how long an endpoint may be without a success, from its first failure
+	// on, until it is disabled; 0 = 5 days; negative = never. The Logger is warned at 50
+	// and 90 percent of it. It is judged where an attempt fails.
+	DisableAfter time.Duration
+
 	// SvixHeaders adds svix-… signature headers beside the webhook-… ones.
 	SvixHeaders bool
 	// UserAgent is the field of that name in each request; "" = "Neohook/" and the version
@@ -83,6 +88,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxAttempts = cmp.Or(o.MaxAttempts, 4096)
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, 64<<20)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	o.DisableAfter = cmp.Or(o.DisableAfter, 5*24*time.Hour)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/neohook/neohook/internal/attempt"
 	"github.com/neohook/neohook/internal/commit"
 	"github.com/neohook/neohook/internal/dispatch"
+	"github.com/neohook/neohook/internal/failing"
 	"github.com/neohook/neohook/internal/intake"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
@@ -39,6 +40,7 @@ const (
 type machinery struct {
 	intake   *intake.Queue
 	outcomes *outcome.Queue
+	failing  *failing.Watch
 	lanes    *dispatch.Dispatcher
 	writer   *commit.Writer
 	// closers are closed, in order, when nothing is sent any more.
@@ -62,7 +64,9 @@ func (e *Engine) assemble() error {
 		sender.Adapter = adapter
 	}
 	e.intake = intake.New(intake.Limits{Bytes: e.opts.MaxMemoryBytes, Wait: intakeWait})
+	e.failing = failing.New(e.opts.DisableAfter)
 	e.outcomes = outcome.New()
+	e.outcomes.Judge = e.failing.Judge
 	e.lanes = dispatch.New(lane.Limits{
 		Attempts:   e.opts.MaxAttempts,
 		Unrecorded: unrecordedPerAttempt * e.opts.MaxAttempts,
@@ -107,21 +111,36 @@ func (e *Engine) Run(ctx context.Context) error {
 		return errors.New("neohook: Run was called before: make a new Engine")
 	}
 	defer e.close()
-	if err := e.lanes.Recover(ctx); ctx.Err() != nil {
+	if err := e.recover(ctx); ctx.Err() != nil {
 		return nil // told to end before it began
 	} else if err != nil {
-		return fmt.Errorf("neohook: reading the backlog: %w", err)
+		return fmt.Errorf("neohook: %w", err)
 	}
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWriting()
 	written := make(chan error, 1)
 	go func() { written <- e.writer.Run(writing) }()
 
+	watched := make(chan struct{})
+	go func() { defer close(watched); e.watchFailing(ctx) }()
+
 	e.lanes.Run(ctx, e.opts.Grace)
+	<-watched
 	e.intake.Close()
 	stopWriting()
 	if err := <-written; err != nil {
 		return fmt.Errorf("neohook: %w", err)
+	}
+	return nil
+}
+
+// recover reads what an earlier Run has left.
+func (e *Engine) recover(ctx context.Context) error {
+	if err := e.failing.Load(ctx, e.store); err != nil {
+		return fmt.Errorf("reading which endpoints fail: %w", err)
+	}
+	if err := e.lanes.Recover(ctx); err != nil {
+		return fmt.Errorf("reading the backlog: %w", err)
 	}
 	return nil
 }
@@ -145,32 +164,4 @@ func (e *Engine) Health(ctx context.Context) error {
 		return fmt.Errorf("neohook: store: %w", err)
 	}
 	return nil
-}
-
-// gone turns off an endpoint whose receiver says that it is gone for good.
-func (e *Engine) gone(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) {
-	if err := e.disable(ctx, tenant, key); err != nil {
-		e.opts.Logger.WarnContext(ctx, "endpoint answered 410 and could not be disabled", "error", err)
-	}
-}
-
-func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) error {
-	const tries = 10 // each lost to another change of the endpoint
-	for range tries {
-		endpoint, err := e.store.Endpoint(ctx, tenant, key)
-		if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		endpoint.Disabled, endpoint.UpdatedAt = true, time.Now()
-		endpoint.Version++
-		err = e.store.UpdateEndpoint(ctx, endpoint, nil)
-		e.changed(ctx, tenant)
-		if !errors.Is(err, store.ErrStale) {
-			return err
-		}
-	}
-	return store.ErrStale
 }

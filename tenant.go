@@ -122,6 +122,9 @@ func (o *Organisation) DeleteTenant(ctx context.Context, ref webhook.TenantID) e
 	if err != nil {
 		return err
 	}
+	if routes := o.engine.routes.Held(stored.Key); routes != nil {
+		defer o.engine.failing.Forget(routes.Keys()...)
+	}
 	err = o.engine.store.DeleteTenant(ctx, stored.Key, now())
 	o.engine.changed(ctx, stored.Key)
 	return translate(err, "tenant", string(ref))

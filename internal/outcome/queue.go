@@ -20,6 +20,10 @@ type Done struct {
 
 // Queue is finished attempts, oldest first. It is safe for concurrent use.
 type Queue struct {
+	// Judge, if set before the first Put, is shown each outcome once, in the order of
+	// their recording, and may add to it. It must be quick.
+	Judge func(*store.Outcome)
+
 	bell chan struct{}
 
 	mu    sync.Mutex
@@ -36,6 +40,9 @@ func (q *Queue) Put(now time.Time, done Done) {
 	defer q.mu.Unlock()
 	if len(q.items) == 0 {
 		q.since = now
+	}
+	if q.Judge != nil {
+		q.Judge(&done.Outcome)
 	}
 	q.items = append(q.items, done)
 	select {

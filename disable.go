@@ -1,0 +1,81 @@
+package neohook
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/neohook/neohook/internal/failing"
+	"github.com/neohook/neohook/store"
+)
+
+// gone turns off an endpoint whose receiver says that it is gone for good.
+func (e *Engine) gone(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) {
+	if err := e.disable(ctx, tenant, key); err != nil {
+		e.opts.Logger.WarnContext(ctx, "endpoint answered 410 and could not be disabled", "error", err)
+	}
+}
+
+func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) error {
+	const tries = 10 // each lost to another change of the endpoint
+	for range tries {
+		endpoint, err := e.store.Endpoint(ctx, tenant, key)
+		if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		endpoint.Disabled, endpoint.UpdatedAt = true, time.Now()
+		endpoint.Version++
+		if err = e.store.UpdateEndpoint(ctx, endpoint, nil); err == nil {
+			e.failing.Forget(key)
+		}
+		e.changed(ctx, tenant)
+		if !errors.Is(err, store.ErrStale) {
+			return err
+		}
+	}
+	return store.ErrStale
+}
+
+// watchFailing warns of endpoints that have failed for long, and disables those that have
+// failed for too long, until ctx ends.
+func (e *Engine) watchFailing(ctx context.Context) {
+	for {
+		notices := e.failing.Next(ctx)
+		if notices == nil {
+			return
+		}
+		for _, notice := range notices {
+			e.heed(ctx, notice)
+		}
+	}
+}
+
+func (e *Engine) heed(ctx context.Context, notice failing.Notice) {
+	endpoint, err := e.store.Endpoint(ctx, notice.Tenant, notice.Endpoint)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
+		return
+	}
+	log := e.opts.Logger
+	if err == nil {
+		log = log.With("endpoint_id", e.records.IDs.Endpoint(endpoint.CreatedAt, endpoint.Key))
+	}
+	log = log.With("failing_since", notice.Since)
+	const all = 100
+	if notice.Percent < all {
+		log.WarnContext(ctx, "endpoint is failing and will be disabled",
+			"percent", notice.Percent, "disabled_after", notice.Since.Add(e.opts.DisableAfter))
+		return
+	}
+	if err == nil {
+		err = e.disable(ctx, notice.Tenant, notice.Endpoint)
+	}
+	switch {
+	case err == nil:
+		log.WarnContext(ctx, "endpoint was disabled: it has failed for too long")
+	case ctx.Err() == nil: // the next failure tells again
+		log.WarnContext(ctx, "endpoint has failed for too long and could not be disabled", "error", err)
+	}
+}

@@ -1,0 +1,152 @@
+// Package failing knows which endpoints have had no success since a failure, and says
+// when that has gone on for too long.
+//
+// It is judged by attempts, not by the clock: an endpoint to which nothing is sent is not
+// disabled, and between its failures nothing has to wake. What has to outlive the process
+// is written with the outcome of the attempt that changes it; a working endpoint costs no
+// statement and no memory.
+package failing
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// Notice says that an endpoint has failed for a part of the time that it may.
+type Notice struct {
+	Tenant   store.TenantKey
+	Endpoint store.EndpointKey
+	Since    time.Time
+	// At is when the attempt ended that brought it to light.
+	At time.Time
+	// Percent is 50, 90, or 100, by which the endpoint is to be disabled.
+	Percent int
+}
+
+// Watch knows the failing endpoints of a node. It is safe for concurrent use.
+type Watch struct {
+	after time.Duration
+	bell  chan struct{}
+
+	mu      sync.Mutex
+	failing map[store.EndpointKey]store.Failing
+	notices map[store.EndpointKey]Notice // the latest of each that was not taken
+}
+
+// New returns a Watch that gives an endpoint so much time; negative is for ever.
+func New(after time.Duration) *Watch {
+	return &Watch{
+		after: after, bell: make(chan struct{}, 1),
+		failing: make(map[store.EndpointKey]store.Failing), notices: make(map[store.EndpointKey]Notice),
+	}
+}
+
+// Load reads the endpoints that fail. It comes before the first Judge.
+func (w *Watch) Load(ctx context.Context, st store.Failures) error {
+	const limit = 1000
+	for after := store.EndpointKey(0); ; {
+		found, err := st.FailingEndpoints(ctx, after, limit)
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		for _, f := range found {
+			w.failing[f.Endpoint] = f.Failing
+			after = f.Endpoint
+		}
+		w.mu.Unlock()
+		if len(found) < limit {
+			return nil
+		}
+	}
+}
+
+// Judge notes what an outcome says of its endpoint, and in the outcome what is to be
+// stored of that. Outcomes are judged in the order in which they are stored, each once.
+func (w *Watch) Judge(o *store.Outcome) {
+	if o.Attempt == nil || o.Attempt.Trigger != webhook.Scheduled {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	was, fails := w.failing[o.Endpoint]
+	switch {
+	case o.Attempt.Succeeded && fails:
+		delete(w.failing, o.Endpoint)
+		o.Failing = new(store.Failing)
+	case o.Attempt.Succeeded, o.Reason == webhook.ReceiverGone: // which disables it at once
+	default:
+		now := was
+		at := o.Attempt.StartedAt.Add(o.Attempt.Duration)
+		if !fails {
+			now.Since = at
+		}
+		w.tell(o, &now, at)
+		if now != was {
+			w.failing[o.Endpoint] = now
+			o.Failing = &now
+		}
+	}
+}
+
+// tell leaves a notice where a mark of the time is passed. That of 100 percent is left
+// again with each failure, in case the endpoint could not be disabled before.
+func (w *Watch) tell(o *store.Outcome, f *store.Failing, at time.Time) {
+	const half, most, all = 50, 90, 100
+	if w.after < 0 {
+		return
+	}
+	percent := 0
+	switch passed := at.Sub(f.Since); {
+	case passed >= w.after:
+		percent = all
+	case passed >= w.after/10*9:
+		percent = most
+	case passed >= w.after/2:
+		percent = half
+	}
+	if percent <= f.Told {
+		return
+	}
+	f.Told = min(percent, most)
+	w.notices[o.Endpoint] = Notice{Tenant: o.Tenant, Endpoint: o.Endpoint, Since: f.Since, At: at, Percent: percent}
+	select {
+	case w.bell <- struct{}{}:
+	default:
+	}
+}
+
+// Forget makes endpoints ones that work, as when they were disabled, enabled or deleted.
+func (w *Watch) Forget(endpoints ...store.EndpointKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, endpoint := range endpoints {
+		delete(w.failing, endpoint)
+		delete(w.notices, endpoint)
+	}
+}
+
+// Next waits for notices and takes them, or returns nil when ctx has ended.
+func (w *Watch) Next(ctx context.Context) []Notice {
+	for {
+		w.mu.Lock()
+		notices := slices.SortedFunc(maps.Values(w.notices), func(a, b Notice) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
+		clear(w.notices)
+		w.mu.Unlock()
+		if len(notices) > 0 {
+			return notices
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.bell:
+		}
+	}
+}
