@@ -188,7 +188,8 @@ func TestFailingEndpointIsDisabledOverSQLiteToo(t *testing.T) {
 	r := receive(t, func(*http.Request) int { return http.StatusInternalServerError })
 	opts := neohook.Options{
 		DisableAfter: 300 * time.Millisecond, Logger: log.logger(), Jitter: -1,
-		Schedule: slices.Repeat(webhook.Schedule{20 * time.Millisecond}, 15),
+		// Longer than it has, and fewer attempts than open the breaker.
+		Schedule: slices.Repeat(webhook.Schedule{50 * time.Millisecond}, 15),
 	}
 	st := openStore(t, folder)
 	eng, stop := start(t, st, opts)
@@ -201,12 +202,15 @@ func TestFailingEndpointIsDisabledOverSQLiteToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	eng, _ = start(t, openStore(t, folder), opts)
-	for found := ep; !found.Disabled; {
-		publish(t, eng, "acme", `{}`)
-		r.next(t)
-		found = must[webhook.Endpoint](t)(eng.Endpoint(t.Context(), "acme", ep.ID))
-	}
 	seen := map[int]int{}
+	for range log.told {
+		if lines := log.entries(t); strings.Contains(lines[len(lines)-1].Message, "was disabled") {
+			break
+		}
+	}
+	if found := must[webhook.Endpoint](t)(eng.Endpoint(t.Context(), "acme", ep.ID)); !found.Disabled {
+		t.Error("it is not disabled")
+	}
 	for _, e := range log.entries(t) {
 		seen[e.Percent]++
 	}
