@@ -1,16 +1,20 @@
 //go:build unix
 
-package sqlite_test
+package sqlite
 
 import (
+	"context"
+	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
+	driversqlite "modernc.org/sqlite"
+
 	"github.com/neohook/neohook/store"
-	"github.com/neohook/neohook/store/sqlite"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -23,18 +27,44 @@ func cpu(tb testing.TB) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// measure reports what do has cost, over all b.N events.
+func measure(b *testing.B, do func()) {
+	b.Helper()
+	b.ReportAllocs()
+	before := cpu(b)
+	b.ResetTimer()
+	do()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/event")
+}
+
+func openBench(b *testing.B) *Store {
+	b.Helper()
+	s, err := Open(b.Context(), filepath.Join(b.TempDir(), "neohook.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
 // load makes batches as an engine does: fresh events, each with a key of its own, and
 // what came of those of the batch before.
 type load struct {
 	tb       testing.TB
-	store    *sqlite.Store
+	store    *Store
 	accepts  []store.Accept
 	outcomes []store.Outcome
 	now      time.Time
 	number   uint64
 }
 
-func newLoad(tb testing.TB, s *sqlite.Store, size, tenants int) *load {
+func newLoad(tb testing.TB, s *Store, size, tenants int) *load {
 	l := &load{tb: tb, store: s, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	payload := make([]byte, 1024)
 	for i := range tenants {
@@ -108,17 +138,103 @@ func (l *load) commit() {
 func BenchmarkCommit(b *testing.B) {
 	for _, size := range []int{1, 16, 128, 512} {
 		b.Run(fmt.Sprint("batch=", size), func(b *testing.B) {
-			l := newLoad(b, openNew(b), size, 8)
+			l := newLoad(b, openBench(b), size, 8)
 			l.commit()
-			b.ReportAllocs()
-			before := cpu(b)
-			b.ResetTimer()
-			for n := 0; n < b.N; n += size {
-				l.commit()
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/event")
+			measure(b, func() {
+				for n := 0; n < b.N; n += size {
+					l.commit()
+				}
+			})
 		})
 	}
+}
+
+// BenchmarkWriterPath runs the same statements, in transactions of 128 events, over the
+// store's own connection and over database/sql with prepared statements. An operation is
+// one event with its outcome.
+func BenchmarkWriterPath(b *testing.B) {
+	const size = 128
+	payload, response := make([]byte, 1024), []byte("ok")
+	// batch runs what a commit runs for each of its events.
+	batch := func(b *testing.B, from int64, exec func(query string, args ...any) error) {
+		b.Helper()
+		for key := from; key < from+size; key++ {
+			for _, err := range []error{
+				exec(insertEventSQL, key, int64(1), int64(1), "invoice.paid", nil, nil, payload),
+				exec(insertDeliverySQL, int64(2), key),
+				exec(insertAttemptSQL, key, key, int64(2), int64(1), int64(0), "https://example.com/hook",
+					int64(1), int64(200), nil, int64(1), int64(1), response),
+				exec(endDeliverySQL, int64(2), key, int64(0)),
+				exec(insertHistorySQL, key, int64(2), int64(5), nil, int64(1), int64(1)),
+			} {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.Run("driver", func(b *testing.B) {
+		s := openBench(b)
+		measure(b, func() {
+			for n := 0; n < b.N; n += size {
+				err := s.write(b.Context(), func(ctx context.Context, w *writer) error {
+					batch(b, int64(n)+1, func(query string, args ...any) error {
+						_, err := w.exec(ctx, query, args...)
+						return err
+					})
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
+	b.Run("database-sql", func(b *testing.B) {
+		path := filepath.Join(b.TempDir(), "neohook.db")
+		s, err := Open(b.Context(), path) // makes the tables
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		connector, err := driversqlite.NewConnector(dsn(path, "rw"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		db := sql.OpenDB(connector)
+		defer db.Close()
+		db.SetMaxOpenConns(1)
+		for _, pragma := range writerPragmas {
+			if _, err := db.ExecContext(b.Context(), pragma); err != nil {
+				b.Fatal(err)
+			}
+		}
+		prepared := make(map[string]*sql.Stmt)
+		for _, query := range []string{insertEventSQL, insertDeliverySQL, insertAttemptSQL, endDeliverySQL, insertHistorySQL} {
+			if prepared[query], err = db.PrepareContext(b.Context(), query); err != nil {
+				b.Fatal(err)
+			}
+		}
+		measure(b, func() {
+			for n := 0; n < b.N; n += size {
+				tx, err := db.BeginTx(b.Context(), nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				local := make(map[string]*sql.Stmt)
+				for query, statement := range prepared {
+					local[query] = tx.StmtContext(b.Context(), statement)
+				}
+				batch(b, int64(n)+1, func(query string, args ...any) error {
+					_, err := local[query].ExecContext(b.Context(), args...)
+					return err
+				})
+				if err := tx.Commit(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
 }
