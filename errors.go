@@ -1,6 +1,10 @@
 package neohook
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Errors to compare with errors.Is. Others come from the store, or say what an Options
 // lacks. *webhook.InvalidError names what is wrong with an argument;
@@ -15,9 +19,46 @@ var (
 	ErrKeyReused = errors.New("neohook: idempotency key was used for another request")
 	// ErrTooManySecrets is returned by RotateSecret where ten replaced secrets still sign.
 	ErrTooManySecrets = errors.New("neohook: too many replaced secrets still sign")
-	// ErrOverloaded is returned by Publish where its place in the queue did not come in
-	// time. Nothing is stored: publish again later.
+	// ErrOverloaded is returned by Publish where an event can't be taken at present, as an
+	// *OverloadedError. Nothing is stored: publish again later.
 	ErrOverloaded = errors.New("neohook: overloaded")
 	// ErrStopped is returned by Publish once Run has ended.
 	ErrStopped = errors.New("neohook: stopped")
 )
+
+// OverloadedError is an ErrOverloaded that says why and for how long.
+type OverloadedError struct {
+	Cause Overload
+	// RetryAfter is when it may be better, at least a second.
+	RetryAfter time.Duration
+}
+
+// Overload is why events are not taken.
+type Overload string
+
+// The kinds of overload.
+const (
+	// QueueFull: the event's turn to be stored did not come within Options.PublishWait, or
+	// more wait already than Options.MaxWaitingBytes.
+	QueueFull Overload = "queue_full"
+	// RoutesChanging: the tenant's endpoints were changed again and again meanwhile.
+	RoutesChanging Overload = "routes_changing"
+)
+
+func (o Overload) text() string {
+	switch o {
+	case QueueFull:
+		return "more events wait to be stored than there is room or time for"
+	case RoutesChanging:
+		return "the tenant's endpoints keep changing"
+	}
+	return string(o)
+}
+
+// Error says why, and when to try again.
+func (e *OverloadedError) Error() string {
+	return fmt.Sprintf("%v: %s: try again in %v", ErrOverloaded, e.Cause.text(), e.RetryAfter)
+}
+
+// Unwrap returns ErrOverloaded.
+func (e *OverloadedError) Unwrap() error { return ErrOverloaded }

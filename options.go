@@ -49,6 +49,12 @@ type Options struct {
 	// MaxMemoryBytes bounds the payloads held in memory; what is beyond waits in the
 	// store. 0 = 64 MiB.
 	MaxMemoryBytes int64
+	// MaxWaitingBytes bounds the events whose publishers wait for a place in that memory:
+	// payloads, and a KiB for each. Beyond it Publish returns ErrOverloaded at once.
+	// 0 = 64 MiB.
+	MaxWaitingBytes int64
+	// PublishWait is how long Publish waits for an event's turn to be stored; 0 = 5 s.
+	PublishWait time.Duration
 
 	// DisableAfter is how long an endpoint may be without a success, from its first failure
 	// on, until it is disabled; 0 = 5 days; negative = never. The Logger is warned at 50
@@ -87,6 +93,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.EndpointConcurrency = cmp.Or(o.EndpointConcurrency, 10)
 	o.MaxAttempts = cmp.Or(o.MaxAttempts, 4096)
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, 64<<20)
+	o.MaxWaitingBytes = cmp.Or(o.MaxWaitingBytes, 64<<20)
+	o.PublishWait = cmp.Or(o.PublishWait, 5*time.Second)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.DisableAfter = cmp.Or(o.DisableAfter, 5*24*time.Hour)
 	if o.Logger == nil {
@@ -99,6 +107,7 @@ func (o *Options) checkBounds() error {
 	for name, value := range map[string]int64{
 		"MaxPayloadBytes": int64(o.MaxPayloadBytes), "EndpointConcurrency": int64(o.EndpointConcurrency),
 		"MaxAttempts": int64(o.MaxAttempts), "MaxMemoryBytes": o.MaxMemoryBytes, "Grace": int64(o.Grace),
+		"MaxWaitingBytes": o.MaxWaitingBytes, "PublishWait": int64(o.PublishWait),
 	} {
 		if value < 0 {
 			return fmt.Errorf("neohook: Options.%s is negative", name)

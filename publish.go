@@ -18,7 +18,9 @@ import (
 // event with its ID, its tenant's id and AcceptedAt; under a Once, a repeat returns what
 // the first one returned.
 //
-// It waits for Run to be running. Of events that are published one after another, each
+// It waits for its turn to be stored, for Options.PublishWait at most, also while Run is
+// not running yet. Tenants take turns: however much one of them publishes, another's event
+// does not wait behind it. Of events that are published one after another, each
 // endpoint's deliveries begin in that order. Publish does not keep the payload that it
 // is given.
 //
@@ -59,7 +61,7 @@ func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhoo
 			o.engine.routes.Refresh(routes.Tenant.Key)
 		}
 	}
-	return webhook.Event{}, fmt.Errorf("%w: the tenant's endpoints keep changing", ErrOverloaded)
+	return webhook.Event{}, &OverloadedError{Cause: RoutesChanging, RetryAfter: time.Second}
 }
 
 // submit routes an event and has it committed.
@@ -77,9 +79,10 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 		return nil, store.Verdict{}, err
 	}
 	verdict, err := o.engine.intake.Submit(ctx, *accept)
+	var overloaded *intake.OverloadedError
 	switch {
-	case errors.Is(err, intake.ErrOverloaded):
-		err = ErrOverloaded
+	case errors.As(err, &overloaded):
+		err = &OverloadedError{Cause: QueueFull, RetryAfter: overloaded.RetryAfter}
 	case errors.Is(err, intake.ErrStopped):
 		err = ErrStopped
 	case err != nil:

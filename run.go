@@ -25,8 +25,6 @@ const (
 	maxRetryAfter = 12 * time.Hour
 	// maxResponseBytes is how much of an answer is kept.
 	maxResponseBytes = 20_000
-	// intakeWait is how long a publisher waits for its place in the queue.
-	intakeWait = 5 * time.Second
 	// unrecordedPerAttempt is how many outcomes may wait to be stored for each attempt
 	// that may be in flight.
 	unrecordedPerAttempt = 2
@@ -63,7 +61,9 @@ func (e *Engine) assemble() error {
 		}
 		sender.Adapter = adapter
 	}
-	e.intake = intake.New(intake.Limits{Bytes: e.opts.MaxMemoryBytes, Wait: intakeWait})
+	e.intake = intake.New(intake.Limits{
+		Bytes: e.opts.MaxMemoryBytes, Outside: e.opts.MaxWaitingBytes, Wait: e.opts.PublishWait,
+	})
 	e.failing = failing.New(e.opts.DisableAfter)
 	e.outcomes = outcome.New()
 	e.outcomes.Judge = e.failing.Judge

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/store"
@@ -73,6 +75,7 @@ func notFound(detail string) *refusal {
 func refuse(err error, names wireNames) *refusal {
 	var refused *refusal
 	var invalid *webhook.InvalidError
+	var overloaded *neohook.OverloadedError
 	switch {
 	case errors.As(err, &refused):
 		return refused
@@ -94,9 +97,9 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusBadRequest, code: "limit_reached",
 			detail: "Ten replaced secrets still sign: wait until one expires, or rotate with a shorter grace period",
 		}
-	case errors.Is(err, neohook.ErrOverloaded):
+	case errors.As(err, &overloaded):
 		return &refusal{
-			status: http.StatusServiceUnavailable, code: "overloaded", retryAfter: "1", cause: err,
+			status: http.StatusServiceUnavailable, code: "overloaded", retryAfter: seconds(overloaded.RetryAfter), cause: err,
 			detail: "The server has more to do than it can hold. The request was not carried out: repeat it",
 		}
 	case errors.Is(err, neohook.ErrStopped), errors.Is(err, store.ErrClosed):
@@ -124,6 +127,11 @@ func refuse(err error, names wireNames) *refusal {
 		status: http.StatusInternalServerError, code: "internal", cause: err,
 		detail: "The server failed. Its log says more under the neohook-request-id of this answer",
 	}
+}
+
+// seconds is a wait as Retry-After has it, rounded up.
+func seconds(wait time.Duration) string {
+	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
 }
 
 // wireNames are the names of an operation's body for fields that the domain calls

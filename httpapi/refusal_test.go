@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/store"
@@ -23,7 +24,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		"conflict":         {neohook.ErrConflict, 409, "conflict", ""},
 		"key reused":       {neohook.ErrKeyReused, 409, "idempotency_mismatch", ""},
 		"too many secrets": {neohook.ErrTooManySecrets, 400, "limit_reached", ""},
-		"overloaded":       {neohook.ErrOverloaded, 503, "overloaded", "1"},
+		"overloaded":       {&neohook.OverloadedError{RetryAfter: 1001 * time.Millisecond}, 503, "overloaded", "2"},
 		"stopped":          {neohook.ErrStopped, 503, "stopping", "5"},
 		"store closed":     {store.ErrClosed, 503, "stopping", "5"},
 		"stale":            {store.ErrStale, 503, "contended", "1"},

@@ -94,6 +94,8 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		EndpointConcurrency: int(s.EndpointConcurrency),
 		MaxAttempts:         int(s.MaxAttempts),
 		MaxMemoryBytes:      int64(s.MaxMemory),
+		MaxWaitingBytes:     int64(s.MaxWaiting),
+		PublishWait:         time.Duration(s.PublishWait),
 		SvixHeaders:         s.SvixHeaders,
 		UserAgent:           "Neohook/" + programVersion(),
 		Grace:               time.Duration(s.Grace),

@@ -1,7 +1,10 @@
 // Package intake is where publishers wait for their events to be committed.
 //
-// It holds a bounded amount. A publisher for whom there is no place waits for one, in
-// turn, for a limited time.
+// It is bounded in bytes and in time, and fair: tenants take turns, and within a tenant
+// events go in order of arrival. A tenant may have as much of the queue as it leaves
+// free. Beyond that its publishers wait for a place, outside; that too is bounded, and
+// shared by the same rule. Whatever one tenant does, there is a place for another's next
+// event, and its turn comes with the next batch.
 package intake
 
 import (
@@ -10,23 +13,33 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/neohook/neohook/store"
 )
 
-var (
-	// ErrOverloaded is returned where no place came free in time. Nothing is stored.
-	ErrOverloaded = errors.New("overloaded: more events wait to be stored than there is room for")
-	// ErrStopped is returned after Close. Nothing is stored.
-	ErrStopped = errors.New("stopped")
-)
+// ErrStopped is returned after Close. Nothing is stored.
+var ErrStopped = errors.New("stopped")
+
+// OverloadedError is returned where an event's turn did not come in time, or where not
+// even its publisher can wait. Nothing is stored.
+type OverloadedError struct {
+	// RetryAfter is how long events wait at present, at least a second.
+	RetryAfter time.Duration
+}
+
+// Error says what there is too much of.
+func (e *OverloadedError) Error() string {
+	return "more events wait to be stored than there is room or time for"
+}
 
 // Limits bound a Queue.
 type Limits struct {
-	// Bytes bounds what waits: payloads, and a fixed share for each event.
+	// Bytes bounds the events that have a place, those being committed included: payloads,
+	// and a fixed share for each event.
 	Bytes int64
-	// Wait is how long a publisher waits for a place.
+	// Outside bounds the events of publishers that wait for a place, in the same way;
+	// 0 = Bytes.
+	Outside int64
+	// Wait is how long an event waits for its turn to be committed.
 	Wait time.Duration
 }
 
@@ -34,15 +47,17 @@ type Limits struct {
 // bounded too.
 const rowBytes = 1024
 
-// Queue is events that wait for the committer, in order of arrival. It is safe for
-// concurrent use.
+// Queue is events that wait for the committer. It is safe for concurrent use.
 type Queue struct {
 	limits Limits
-	room   *semaphore.Weighted
 	bell   chan struct{}
 
 	mu     sync.Mutex
-	items  []*Item
+	stages [places]stage
+	lines  map[store.TenantKey]*line
+	spare  *line         // an empty one, for the next tenant
+	armed  bool          // expire will be called
+	delay  time.Duration // how long the latest to end its waiting had waited
 	closed bool
 }
 
@@ -53,26 +68,35 @@ type Item struct {
 	verdict store.Verdict
 	err     error
 	done    chan struct{}
-	size    int64
+
+	size  int64
+	since time.Time
+	at    place
+	line  *line
+	link  link[Item] // in its line, until it is taken
 }
 
 // New returns an empty Queue.
 func New(limits Limits) *Queue {
-	return &Queue{limits: limits, room: semaphore.NewWeighted(limits.Bytes), bell: make(chan struct{}, 1)}
+	if limits.Outside == 0 {
+		limits.Outside = limits.Bytes
+	}
+	q := &Queue{limits: limits, bell: make(chan struct{}, 1), lines: make(map[store.TenantKey]*line)}
+	q.stages[inside].limit, q.stages[outside].limit = limits.Bytes, limits.Outside
+	return q
 }
 
 // Submit waits until the event is committed, or is not going to be. Where ctx ends while
-// it waits for its place nothing is stored; where it ends later, the event may be.
+// it waits for its turn nothing is stored; where it ends later, the event may be. The
+// error is *OverloadedError, ErrStopped, that of ctx, or the one that Done was given.
 func (q *Queue) Submit(ctx context.Context, accept store.Accept) (store.Verdict, error) {
-	item := &Item{Accept: accept, done: make(chan struct{})}
-	item.size = min(rowBytes+int64(len(accept.Payload)), q.limits.Bytes)
-	if err := q.enter(ctx, item.size); err != nil {
+	item := &Item{Accept: accept, done: make(chan struct{}), since: time.Now()}
+	item.size = min(rowBytes+int64(len(accept.Payload)), q.limits.Bytes, q.limits.Outside)
+	item.link.of = item
+	if err := q.add(item); err != nil {
 		return store.Verdict{}, err
 	}
-	defer q.room.Release(item.size)
-	if !q.push(item) {
-		return store.Verdict{}, ErrStopped
-	}
+	defer q.leave(item)
 	select {
 	case <-item.done:
 		return item.verdict, item.err
@@ -80,39 +104,107 @@ func (q *Queue) Submit(ctx context.Context, accept store.Accept) (store.Verdict,
 		if q.withdraw(item) {
 			return store.Verdict{}, ctx.Err()
 		}
-		<-item.done // it is being committed: a moment, and the answer is known
-		return item.verdict, item.err
 	}
+	<-item.done // it is being committed: a moment, and the answer is known
+	return item.verdict, item.err
 }
 
-// enter waits for a place.
-func (q *Queue) enter(ctx context.Context, size int64) error {
-	if q.room.TryAcquire(size) {
-		return nil
-	}
-	waiting, cancel := context.WithTimeout(ctx, q.limits.Wait)
-	defer cancel()
-	if q.room.Acquire(waiting, size) == nil {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return ErrOverloaded
-}
-
-func (q *Queue) push(item *Item) bool {
+// add gives an item a place, or lets its publisher wait for one.
+func (q *Queue) add(item *Item) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return false
+		return ErrStopped
 	}
-	q.items = append(q.items, item)
-	select {
-	case q.bell <- struct{}{}:
+	item.line = q.line(item.Accept.Tenant)
+	q.arm(q.limits.Wait)
+	if q.stages[outside].count == 0 && q.fits(inside, item) {
+		q.put(inside, item)
+		return nil
+	}
+	if !q.fits(outside, item) {
+		q.drop(item.line)
+		return q.overloaded()
+	}
+	q.put(outside, item)
+	q.admit()
+	return nil
+}
+
+func (q *Queue) line(tenant store.TenantKey) *line {
+	l, found := q.lines[tenant]
+	switch {
+	case found:
+		return l
+	case q.spare != nil:
+		l, q.spare = q.spare, nil
+		l.tenant = tenant
 	default:
+		l = newLine(tenant)
 	}
-	return true
+	q.lines[tenant] = l
+	return l
+}
+
+// drop forgets a line that has nothing left.
+func (q *Queue) drop(l *line) {
+	if l.empty() {
+		delete(q.lines, l.tenant)
+		q.spare = l
+	}
+}
+
+func (q *Queue) fits(at place, item *Item) bool {
+	return q.stages[at].holds(item.size) && q.stages[at].grants(&item.line.parts[at], item.size)
+}
+
+func (q *Queue) put(at place, item *Item) {
+	item.at = at
+	q.stages[at].put(&item.line.parts[at], item)
+	if at == inside {
+		select {
+		case q.bell <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// admit gives places to those who wait for one, in turn. A tenant that has its share is
+// passed over; an event too large for what is free at present is not, or smaller ones
+// would keep it out for ever.
+func (q *Queue) admit() {
+	waiting := &q.stages[outside]
+	var passed *line // the first of those passed over in a row
+	for waiting.turns.first != nil && waiting.turns.first.of != passed {
+		l := waiting.turns.first.of
+		own := &l.parts[outside]
+		item := own.items.first.of
+		switch {
+		case !q.stages[inside].holds(item.size):
+			return
+		case !q.fits(inside, item):
+			if passed == nil {
+				passed = l
+			}
+		default:
+			passed = nil
+			waiting.pull(own, item)
+			waiting.free(own, item)
+			q.put(inside, item)
+		}
+		waiting.pass(own)
+	}
+}
+
+// leave gives back what an item has taken up.
+func (q *Queue) leave(item *Item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stages[item.at].free(&item.line.parts[item.at], item)
+	q.drop(item.line)
+	if !q.closed {
+		q.admit()
+	}
 }
 
 // withdraw takes an item out that nobody waits for any more. It returns false if the
@@ -120,42 +212,89 @@ func (q *Queue) push(item *Item) bool {
 func (q *Queue) withdraw(item *Item) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for i, other := range q.items {
-		if other == item {
-			q.items = append(q.items[:i], q.items[i+1:]...)
-			return true
+	if !item.link.listed {
+		return false
+	}
+	q.stages[item.at].pull(&item.line.parts[item.at], item)
+	return true
+}
+
+// arm sees to it that expire is called. There is one timer for all: one for each event
+// would cost as much as all the rest.
+func (q *Queue) arm(in time.Duration) {
+	if !q.armed {
+		q.armed = true
+		time.AfterFunc(in, q.expire)
+	}
+}
+
+// expire turns those away whose turn did not come in time.
+func (q *Queue) expire() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.armed = false
+	now := time.Now()
+	var oldest time.Time // of those that may still wait
+	for _, l := range q.lines {
+		for at := range l.parts {
+			own := &l.parts[at]
+			for own.items.first != nil {
+				item := own.items.first.of
+				if now.Sub(item.since) < q.limits.Wait {
+					if oldest.IsZero() || item.since.Before(oldest) {
+						oldest = item.since
+					}
+					break
+				}
+				q.delay = q.limits.Wait
+				q.stages[at].pull(own, item)
+				item.Done(store.Verdict{}, q.overloaded())
+			}
 		}
 	}
-	return false
+	if !oldest.IsZero() {
+		q.arm(q.limits.Wait - now.Sub(oldest))
+	}
+}
+
+func (q *Queue) overloaded() error {
+	const least = time.Second
+	return &OverloadedError{RetryAfter: max(least, q.delay)}
 }
 
 // Bell rings, once, when items were added since it last rang.
 func (q *Queue) Bell() <-chan struct{} { return q.bell }
 
-// Len returns the number of items that wait.
+// Len returns the number of items to take.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items)
+	return q.stages[inside].count
 }
 
-// Take removes the oldest items, at most count of them, and no more payload than bytes
-// unless the first alone exceeds it. Each one taken must be given to Done.
+// Take removes items, at most count of them, and no more payload than bytes unless the
+// first alone exceeds it: one of each tenant in turn, the oldest first. Each one taken
+// must be given to Done.
 func (q *Queue) Take(count int, bytes int64) []*Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, size := 0, int64(0)
-	for n < min(count, len(q.items)) {
-		size += int64(len(q.items[n].Accept.Payload))
-		if n > 0 && size > bytes {
+	ready := &q.stages[inside]
+	var taken []*Item
+	for size := int64(0); len(taken) < count && ready.turns.first != nil; {
+		own := &ready.turns.first.of.parts[inside]
+		item := own.items.first.of
+		if size += int64(len(item.Accept.Payload)); size > bytes && len(taken) > 0 {
 			break
 		}
-		n++
+		if taken == nil {
+			taken = make([]*Item, 0, min(count, ready.count))
+		}
+		ready.pull(own, item)
+		ready.pass(own)
+		taken = append(taken, item)
 	}
-	taken := q.items[:n:n]
-	q.items = q.items[n:]
-	if len(q.items) == 0 {
-		q.items = nil
+	if len(taken) > 0 {
+		q.delay = time.Since(taken[len(taken)-1].since)
 	}
 	return taken
 }
@@ -166,9 +305,16 @@ func (i *Item) Done(verdict store.Verdict, err error) {
 	close(i.done)
 }
 
-// Close turns new events away with ErrStopped. Those in the queue stay, to be taken.
+// Close turns new events away with ErrStopped, and publishers that wait for a place too.
+// The events that have one stay, to be taken.
 func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	for waiting := &q.stages[outside]; waiting.turns.first != nil; {
+		own := &waiting.turns.first.of.parts[outside]
+		item := own.items.first.of
+		waiting.pull(own, item)
+		item.Done(store.Verdict{}, ErrStopped)
+	}
 }

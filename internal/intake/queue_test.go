@@ -3,9 +3,12 @@ package intake
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/neohook/neohook/store"
 )
@@ -22,33 +25,248 @@ func submit(ctx context.Context, q *Queue, accept store.Accept) <-chan error {
 	return answer
 }
 
+// answer gives items their verdict.
+func answer(items []*Item) {
+	for _, item := range items {
+		item.Done(store.Verdict{}, nil)
+	}
+}
+
+func isOverloaded(err error) bool {
+	_, overloaded := errors.AsType[*OverloadedError](err)
+	return overloaded
+}
+
 func TestPublisherWithoutAPlaceWaitsInTurnAndIsTurnedAwayInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := New(Limits{Bytes: 3 * rowBytes, Wait: time.Second})
 		first := submit(t.Context(), q, event(2*rowBytes))
 		synctest.Wait()
+		committing := q.Take(10, 1<<20)
 		start := time.Now()
-		if err := <-submit(t.Context(), q, event(0)); !errors.Is(err, ErrOverloaded) {
-			t.Fatalf("err = %v, want ErrOverloaded", err)
+		if err := <-submit(t.Context(), q, event(0)); !isOverloaded(err) {
+			t.Fatalf("err = %v, want *OverloadedError", err)
 		}
 		if waited := time.Since(start); waited != time.Second {
 			t.Errorf("turned away after %v, want 1s", waited)
 		}
 		patient := submit(t.Context(), q, event(0))
 		synctest.Wait()
-		for _, item := range q.Take(10, 1<<20) {
-			item.Done(store.Verdict{}, nil)
+		if q.Len() != 0 {
+			t.Error("an event has a place where there is none")
 		}
+		answer(committing)
 		synctest.Wait()
 		taken := q.Take(10, 1<<20)
 		if len(taken) != 1 {
 			t.Fatalf("%d items after a place came free, want 1", len(taken))
 		}
-		taken[0].Done(store.Verdict{}, nil)
+		answer(taken)
 		if err := errors.Join(<-first, <-patient); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+func TestEventThatIsNotTakenInTimeIsTurnedAwayAndNeverCommitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Limits{Bytes: 1 << 20, Wait: 5 * time.Second})
+		err := <-submit(t.Context(), q, event(1))
+		overloaded, ok := errors.AsType[*OverloadedError](err)
+		if !ok || overloaded.RetryAfter != 5*time.Second {
+			t.Errorf("err = %#v, want overloaded for the 5 s that events wait", err)
+		}
+		if q.Len() != 0 || q.Stats() != (Stats{Limits: q.limits, Delay: 5 * time.Second}) {
+			t.Errorf("something is left: %+v", q.Stats())
+		}
+	})
+}
+
+func TestFloodOfOneTenantIsBoundedAndKeepsNobodyElseWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const room = 100
+		q := New(Limits{Bytes: room * rowBytes, Outside: room * rowBytes, Wait: time.Second})
+		ctx, giveUp := context.WithCancel(t.Context())
+		flood := make(chan error, 10*room)
+		for range 10 * room {
+			go func() {
+				_, err := q.Submit(ctx, store.Accept{Tenant: 1})
+				flood <- err
+			}()
+		}
+		synctest.Wait()
+		s := q.Stats()
+		if s.Events != room/2 || s.Outside.Events != room/2 || len(flood) != 9*room {
+			t.Errorf("of a flood %d have a place, %d wait and %d are turned away; want %d, %d, %d",
+				s.Events, s.Outside.Events, len(flood), room/2, room/2, 9*room)
+		}
+		others := make(map[store.TenantKey]<-chan error)
+		for tenant := store.TenantKey(2); tenant < 7; tenant++ {
+			others[tenant] = submit(t.Context(), q, store.Accept{Tenant: tenant})
+		}
+		synctest.Wait()
+		batch := q.Take(10, 1<<20)
+		answer(batch)
+		for tenant, answered := range others {
+			select {
+			case err := <-answered:
+				if err != nil {
+					t.Errorf("tenant %d: %v", tenant, err)
+				}
+			case <-time.After(time.Millisecond):
+				t.Errorf("tenant %d is not in the next batch of 10", tenant)
+			}
+		}
+		giveUp()
+		synctest.Wait()
+		if s := q.Stats(); s.Tenants != 0 || s.Bytes != 0 || s.Outside.Bytes != 0 {
+			t.Errorf("something is left: %+v", s)
+		}
+	})
+}
+
+func TestThoseWhoWaitForAPlaceTakeTurnsByTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Limits{Bytes: 4 * rowBytes, Outside: 100 * rowBytes, Wait: time.Second})
+		var order []string
+		for _, tenant := range []store.TenantKey{9, 8, 7} { // each has a place, being committed
+			submit(t.Context(), q, store.Accept{Tenant: tenant})
+			synctest.Wait()
+		}
+		held := q.Take(10, 1<<20)
+		for _, name := range []string{"a1", "a2", "a3", "a4", "b1", "b2", "c1"} {
+			submit(t.Context(), q, store.Accept{Tenant: store.TenantKey(name[0]), Type: name})
+			synctest.Wait()
+		}
+		for taken := q.Take(1, 1<<20); len(taken) > 0; taken = q.Take(1, 1<<20) {
+			order = append(order, taken[0].Accept.Type)
+			answer(taken)
+			synctest.Wait()
+		}
+		answer(held)
+		if got, want := strings.Join(order, " "), "a1 a2 b1 c1 a3 b2 a4"; got != want {
+			t.Errorf("order %s, want %s", got, want)
+		}
+	})
+}
+
+func TestLargeEventIsNotOvertakenForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Limits{Bytes: 10 * rowBytes, Wait: time.Minute})
+		var small []*Item
+		for tenant := store.TenantKey(10); tenant < 15; tenant++ {
+			submit(t.Context(), q, store.Accept{Tenant: tenant})
+			synctest.Wait()
+			small = append(small, q.Take(1, 1)...)
+		}
+		submit(t.Context(), q, store.Accept{Tenant: 1, Payload: make([]byte, 8*rowBytes)})
+		synctest.Wait()
+		for tenant := store.TenantKey(20); tenant < 30; tenant++ {
+			submit(t.Context(), q, store.Accept{Tenant: tenant})
+		}
+		synctest.Wait()
+		answer(small)
+		synctest.Wait()
+		taken := q.Take(1, 1<<20)
+		if len(taken) != 1 || taken[0].Accept.Tenant != 1 {
+			t.Errorf("%d taken, want the large one first", len(taken))
+		}
+		for ; len(taken) > 0; taken = q.Take(1, 1<<20) {
+			answer(taken)
+			synctest.Wait()
+		}
+	})
+}
+
+func TestCloseTurnsAwayThoseWithoutAPlaceAndKeepsTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Limits{Bytes: rowBytes, Outside: 10 * rowBytes, Wait: time.Minute})
+		has := submit(t.Context(), q, event(0))
+		synctest.Wait()
+		waits := submit(t.Context(), q, event(0))
+		synctest.Wait()
+		q.Close()
+		if err := <-waits; !errors.Is(err, ErrStopped) {
+			t.Errorf("err = %v, want ErrStopped", err)
+		}
+		answer(q.Take(10, 1<<20))
+		if err := <-has; err != nil {
+			t.Error(err)
+		}
+		if err := <-submit(t.Context(), q, event(0)); !errors.Is(err, ErrStopped) {
+			t.Errorf("err = %v after Close, want ErrStopped", err)
+		}
+	})
+}
+
+// Whatever is submitted, taken and given up: nothing is lost, the bounds hold, and a
+// tenant's events are taken in order.
+func TestQueueHoldsItsPromisesOverRandomRuns(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		limits := Limits{Bytes: 8 * rowBytes, Outside: 4 * rowBytes, Wait: time.Hour}
+		q := New(limits)
+		open := map[*Item]bool{}
+		taken := map[store.TenantKey]time.Time{}
+		for step := range rapid.IntRange(1, 80).Draw(r, "steps") {
+			switch rapid.IntRange(0, 2).Draw(r, "step") {
+			case 0:
+				item := &Item{done: make(chan struct{}), since: time.Unix(int64(step), 0)}
+				item.Accept.Tenant = store.TenantKey(rapid.IntRange(1, 4).Draw(r, "tenant"))
+				item.size = rapid.Int64Range(1, 3).Draw(r, "size") * rowBytes
+				item.link.of = item
+				if q.add(item) == nil {
+					open[item] = true
+				}
+			case 1:
+				for _, item := range q.Take(rapid.IntRange(1, 3).Draw(r, "count"), 1<<20) {
+					if !open[item] || item.since.Before(taken[item.Accept.Tenant]) {
+						r.Fatalf("taken twice, after it was given up, or out of order")
+					}
+					taken[item.Accept.Tenant] = item.since
+					delete(open, item)
+					q.leave(item)
+				}
+			case 2:
+				for item := range open {
+					if q.withdraw(item) {
+						q.leave(item)
+						delete(open, item)
+					}
+					break
+				}
+			}
+			s := q.Stats()
+			if s.Bytes > limits.Bytes || s.Outside.Bytes > limits.Outside || s.Events+s.Outside.Events != len(open) {
+				r.Fatalf("%+v, with %d open", s, len(open))
+			}
+			if s.Outside.Events > 0 && s.Bytes == 0 {
+				r.Fatal("somebody waits for a place though all are free")
+			}
+		}
+	})
+}
+
+func BenchmarkSubmit(b *testing.B) {
+	q := New(Limits{Bytes: 64 << 20, Wait: 5 * time.Second})
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-q.Bell():
+				answer(q.Take(512, 8<<20))
+			}
+		}
+	}()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := q.Submit(b.Context(), store.Accept{Tenant: 1}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	close(stop)
 }
 
 func TestEventLargerThanTheQueueHasItToItself(t *testing.T) {
@@ -88,13 +306,13 @@ func TestPublisherThatGivesUpDuringTheCommitLearnsItsOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := New(Limits{Bytes: 1 << 20, Wait: time.Second})
 		ctx, cancel := context.WithCancel(t.Context())
-		answer := submit(ctx, q, event(1))
+		told := submit(ctx, q, event(1))
 		synctest.Wait()
 		taken := q.Take(1, 1)
 		cancel()
 		synctest.Wait()
 		taken[0].Done(store.Verdict{Kind: store.Accepted, Event: 9}, nil)
-		if err := <-answer; err != nil {
+		if err := <-told; err != nil {
 			t.Errorf("err = %v for an event that was stored", err)
 		}
 	})
