@@ -201,26 +201,25 @@ func (d *Dispatcher) send(ctx context.Context, delivery lane.Delivery) {
 	defer d.attempts.Done()
 	for given := true; given; {
 		out, result, err := d.sender.Send(ctx, delivery)
-		now := time.Now()
-		if err == nil {
-			// The outcome is queued before the place is free, so that no bound is exceeded.
-			d.outcomes.Put(now, outcome.Done{Delivery: delivery, Outcome: out})
-		} else if ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil {
 			d.log.WarnContext(ctx, "attempt could not be made, trying again", "error", err)
 		}
-		delivery, given = d.next(now, delivery, result, err)
+		delivery, given = d.next(time.Now(), outcome.Done{Delivery: delivery, Outcome: out}, result, err)
 	}
 }
 
 // next ends one attempt and begins another.
-func (d *Dispatcher) next(now time.Time, ended lane.Delivery, result lane.Result, err error) (lane.Delivery, bool) {
+func (d *Dispatcher) next(now time.Time, ended outcome.Done, result lane.Result, err error) (lane.Delivery, bool) {
 	const pause = time.Second
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		d.board.Finish(now, ended, result)
+		// In one step: an outcome may be recorded as soon as it is queued, and by then the
+		// Board must know that the attempt is over.
+		d.outcomes.Put(now, ended)
+		d.board.Finish(now, ended.Delivery, result)
 	} else {
-		d.board.Postpone(now, ended, now.Add(pause))
+		d.board.Postpone(now, ended.Delivery, now.Add(pause))
 	}
 	if d.sending == nil {
 		return lane.Delivery{}, false

@@ -261,3 +261,23 @@ func TestStoppingCutsAttemptsOffAfterTheGraceAndDoesNotCountThem(t *testing.T) {
 		}
 	})
 }
+
+func TestOutcomeMayBeRecordedAsSoonAsItIsQueued(t *testing.T) {
+	d, out, stop := run(t, &shelf{}, &receiver{}, time.Minute)
+	const wave = 100 // fits into memory, as the shelf is empty
+	for first := store.EventKey(1); first <= 20_000; first += wave {
+		for event := first; event < first+wave; event++ {
+			d.Committed(time.Now(), accepted(event), nil)
+		}
+		for n := 0; n < wave; {
+			<-out.Bell()
+			done := out.Take(time.Now(), wave)
+			d.Committed(time.Now(), nil, done)
+			n += len(done)
+		}
+	}
+	stop()
+	if stats := d.Stats(); stats != (lane.Stats{}) {
+		t.Errorf("afterwards the board holds %+v", stats)
+	}
+}
