@@ -237,7 +237,7 @@ func TestJudge(t *testing.T) {
 	}
 	for code, want := range map[webhook.FaultCode]breaker.Verdict{
 		webhook.FaultRefused: breaker.Bad, webhook.FaultDNS: breaker.Bad, webhook.FaultResponseTimeout: breaker.Bad, webhook.FaultOther: breaker.Bad,
-		webhook.FaultInvalidRequest: breaker.Neither, webhook.FaultBlockedAddress: breaker.Neither, webhook.FaultClosed: breaker.Neither,
+		webhook.FaultInvalidRequest: breaker.Neither, webhook.FaultMessageTooLarge: breaker.Neither, webhook.FaultBlockedAddress: breaker.Neither, webhook.FaultClosed: breaker.Neither,
 		webhook.FaultCancelled: breaker.Neither, breaker.FaultOpen: breaker.Neither,
 	} {
 		if got := breaker.Judge(&webhook.Result{Fault: &webhook.Fault{Code: code}}); got != want {

@@ -67,8 +67,8 @@ const (
 
 // Judge takes for bad what may pass by itself: no answer, 429 and all of 5xx. Any other
 // answer is good: the receiver works and knows what it wants. What came from this side
-// is neither: a request that can't be made or is not allowed, an adapter that is closed, a
-// caller who has gone.
+// is neither: a request that can't be made, is too large or is not allowed, an adapter that
+// is closed, a caller who has gone.
 func Judge(result *webhook.Result) Verdict {
 	if result.Fault == nil || result.Fault.Kind == webhook.FaultAnswered {
 		if result.StatusCode == http.StatusTooManyRequests || result.StatusCode >= http.StatusInternalServerError {
@@ -77,7 +77,8 @@ func Judge(result *webhook.Result) Verdict {
 		return Good
 	}
 	switch result.Fault.Code {
-	case webhook.FaultInvalidRequest, webhook.FaultBlockedAddress, webhook.FaultClosed, webhook.FaultCancelled, FaultOpen:
+	case webhook.FaultInvalidRequest, webhook.FaultMessageTooLarge, webhook.FaultBlockedAddress,
+		webhook.FaultClosed, webhook.FaultCancelled, FaultOpen:
 		return Neither
 	}
 	return Bad
