@@ -91,6 +91,12 @@ type DeliveryRecord struct {
 	EndedAt time.Time // of an ended one
 }
 
+// DatedDelivery is a DeliveryRecord with what dates the key in it.
+type DatedDelivery struct {
+	DeliveryRecord
+	EndpointCreatedAt time.Time
+}
+
 // Listed is a part of a list that is examined in bounded steps: it may be short, or
 // empty, with Done false. The walk goes on behind the key Last.
 type Listed[T any] struct {
@@ -125,5 +131,5 @@ type History interface {
 	Delivery(ctx context.Context, endpoint EndpointKey, event EventKey) (DeliveryRecord, error)
 	// DeliveriesOfEvent lists where an event of a tenant stands at its endpoints, by the
 	// endpoints' keys. One of a deleted endpoint is among them once it has ended.
-	DeliveriesOfEvent(ctx context.Context, tenant TenantKey, event EventKey, page Page) ([]DeliveryRecord, error)
+	DeliveriesOfEvent(ctx context.Context, tenant TenantKey, event EventKey, page Page) ([]DatedDelivery, error)
 }

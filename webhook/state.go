@@ -67,8 +67,16 @@ func (s State) CanBecome(next State) bool {
 	return false
 }
 
-// Reason says why a delivery was cancelled; "" for one that was not.
+// Reason says why a delivery was cancelled or is parked; "" for one that is neither.
 type Reason string
+
+// The reasons for which a delivery is parked.
+const (
+	// BreakerOpen: so many attempts at the endpoint failed that one at a time tries it out.
+	BreakerOpen Reason = "breaker_open"
+	// QuietAsked: the receiver asked with Retry-After, beside 429 or 503, to be left alone.
+	QuietAsked Reason = "quiet_asked"
+)
 
 // The reasons for which a delivery is cancelled.
 const (

@@ -138,6 +138,13 @@ func (d *Dispatcher) Stats() lane.Stats {
 	return d.board.Stats()
 }
 
+// Look returns what is in memory of a delivery.
+func (d *Dispatcher) Look(now time.Time, endpoint store.EndpointKey, event store.EventKey) lane.Sight {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.board.Look(now, endpoint, event)
+}
+
 // Run sends until ctx ends. Then it begins nothing more, lets what is in flight go on
 // for grace, cancels the rest, and returns when the last attempt has ended.
 func (d *Dispatcher) Run(ctx context.Context, grace time.Duration) {

@@ -140,8 +140,8 @@ func (s *Store) attempts(ctx context.Context, operation string, filter store.Att
 }
 
 // DeliveriesOfEvent lists where an event of a tenant stands at its endpoints.
-func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, page store.Page) ([]store.DeliveryRecord, error) {
-	return get(ctx, s, "DeliveriesOfEvent", func(db *state) (found []store.DeliveryRecord, _ error) {
+func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, page store.Page) ([]store.DatedDelivery, error) {
+	return get(ctx, s, "DeliveriesOfEvent", func(db *state) (found []store.DatedDelivery, _ error) {
 		if ev := db.events[event]; ev == nil || ev.Tenant != tenant {
 			return nil, nil
 		}
@@ -153,7 +153,8 @@ func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, e
 		}
 		for _, key := range within(keys, page) {
 			if len(found) < page.Limit {
-				found = append(found, *db.deliveries[store.EndpointKey(key)][event])
+				ep := store.EndpointKey(key)
+				found = append(found, store.DatedDelivery{DeliveryRecord: *db.deliveries[ep][event], EndpointCreatedAt: db.endpoints[ep].CreatedAt})
 			}
 		}
 		return found, nil

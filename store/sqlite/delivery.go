@@ -121,26 +121,31 @@ func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit i
 // These look for an open one at each endpoint of the tenant, as open ones
 // are not indexed by event.
 const (
-	deliveriesOfEventUpSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL
+	deliveriesOfEventUpSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, created_at
 		FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key AND delivery.event = ?2
 		WHERE tenant = ?1 AND deleted_at IS NULL AND endpoint.key > ?3
 		UNION ALL
-		SELECT endpoint, state, reason, tried, NULL, ended_at FROM history
-		WHERE event = ?2 AND endpoint > ?3 AND (SELECT tenant FROM event WHERE key = ?2) = ?1
+		SELECT endpoint, state, reason, tried, NULL, ended_at, created_at
+		FROM history CROSS JOIN endpoint ON endpoint.key = history.endpoint
+		WHERE event = ?2 AND endpoint > ?3 AND (SELECT event.tenant FROM event WHERE event.key = ?2) = ?1
 		ORDER BY endpoint LIMIT ?4`
-	deliveriesOfEventDownSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL
+	deliveriesOfEventDownSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, created_at
 		FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key AND delivery.event = ?2
 		WHERE tenant = ?1 AND deleted_at IS NULL AND endpoint.key < ?3
 		UNION ALL
-		SELECT endpoint, state, reason, tried, NULL, ended_at FROM history
-		WHERE event = ?2 AND endpoint < ?3 AND (SELECT tenant FROM event WHERE key = ?2) = ?1
+		SELECT endpoint, state, reason, tried, NULL, ended_at, created_at
+		FROM history CROSS JOIN endpoint ON endpoint.key = history.endpoint
+		WHERE event = ?2 AND endpoint < ?3 AND (SELECT event.tenant FROM event WHERE event.key = ?2) = ?1
 		ORDER BY endpoint DESC LIMIT ?4`
 )
 
 // DeliveriesOfEvent lists where an event of a tenant stands at its endpoints.
-func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, page store.Page) ([]store.DeliveryRecord, error) {
+func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, page store.Page) ([]store.DatedDelivery, error) {
 	query, after := walk(page, deliveriesOfEventUpSQL, deliveriesOfEventDownSQL)
-	return readAll(ctx, s, scanDelivery(event), query, int64(tenant), int64(event), after, int64(page.Limit))
+	scan := scanDelivery(event)
+	return readAll(ctx, s, func(r *row) store.DatedDelivery {
+		return store.DatedDelivery{DeliveryRecord: scan(r), EndpointCreatedAt: r.time()}
+	}, query, int64(tenant), int64(event), after, int64(page.Limit))
 }
 
 // deliverySQL looks in both tables in one statement, as a delivery may go from one to the

@@ -343,36 +343,38 @@ func deliveriesOfEventTellWhereItStandsEverywhere(w *world) {
 	tenant := w.tenant()
 	eps := []store.EndpointKey{w.endpoint(tenant), w.endpoint(tenant), w.endpoint(tenant), w.endpoint(tenant), w.endpoint(tenant)}
 	event := w.publish(2, tenant, eps[:4]...)[0]
-	same(w, "of nobody", mustGet[[]store.DeliveryRecord](w)(w.DeliveriesOfEvent(w.ctx, tenant, event+2, store.Page{Limit: 9})), nil)
+	same(w, "of nobody", mustGet[[]store.DatedDelivery](w)(w.DeliveriesOfEvent(w.ctx, tenant, event+2, store.Page{Limit: 9})), nil)
+	born := w.now
+	w.now = w.now.Add(time.Second)
 	w.record(
 		w.outcome(tenant, eps[0], event, 0, webhook.Succeeded),
 		w.outcome(tenant, eps[1], event, 0, webhook.Waiting),
 	)
-	want := make([]store.DeliveryRecord, 4)
+	want := make([]store.DatedDelivery, 4)
 	for i := range want {
-		want[i] = w.delivery(eps[i], event)
+		want[i] = store.DatedDelivery{DeliveryRecord: w.delivery(eps[i], event), EndpointCreatedAt: born}
 	}
-	list := func(page store.Page) []store.DeliveryRecord {
+	list := func(page store.Page) []store.DatedDelivery {
 		w.Helper()
-		return mustGet[[]store.DeliveryRecord](w)(w.DeliveriesOfEvent(w.ctx, tenant, event, page))
+		return mustGet[[]store.DatedDelivery](w)(w.DeliveriesOfEvent(w.ctx, tenant, event, page))
 	}
 	same(w, "all", list(store.Page{Limit: 9}), want)
 	same(w, "first", list(store.Page{Limit: 2}), want[:2])
 	same(w, "behind", list(store.Page{Limit: 2, After: int64(eps[1])}), want[2:])
-	same(w, "down", list(store.Page{Limit: 2, Descending: true}), []store.DeliveryRecord{want[3], want[2]})
-	same(w, "down behind", list(store.Page{Limit: 9, After: int64(eps[2]), Descending: true}), []store.DeliveryRecord{want[1], want[0]})
+	same(w, "down", list(store.Page{Limit: 2, Descending: true}), []store.DatedDelivery{want[3], want[2]})
+	same(w, "down behind", list(store.Page{Limit: 9, After: int64(eps[2]), Descending: true}), []store.DatedDelivery{want[1], want[0]})
 
 	w.must(w.DeleteEndpoint(w.ctx, tenant, eps[0], w.now))
 	w.must(w.DeleteEndpoint(w.ctx, tenant, eps[2], w.now))
-	same(w, "deleted while open", list(store.Page{Limit: 9}), []store.DeliveryRecord{want[0], want[1], want[3]})
+	same(w, "deleted while open", list(store.Page{Limit: 9}), []store.DatedDelivery{want[0], want[1], want[3]})
 	ended := w.outcome(tenant, eps[2], event, 0, webhook.Cancelled)
 	ended.Attempt, ended.Reason = nil, webhook.EndpointDeleted
 	w.record(ended)
-	want[2] = w.delivery(eps[2], event)
+	want[2].DeliveryRecord = w.delivery(eps[2], event)
 	same(w, "and ended", list(store.Page{Limit: 9}), want)
 
 	other := w.tenant()
-	same(w, "another tenant's", mustGet[[]store.DeliveryRecord](w)(w.DeliveriesOfEvent(w.ctx, other, event, store.Page{Limit: 9})), nil)
+	same(w, "another tenant's", mustGet[[]store.DatedDelivery](w)(w.DeliveriesOfEvent(w.ctx, other, event, store.Page{Limit: 9})), nil)
 }
 
 func deliveryTellsWhereItStands(w *world) {

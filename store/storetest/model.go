@@ -515,7 +515,7 @@ func (p *pair) readDelivery(rt *rapid.T) {
 		page.After = 0
 	}
 	tenant := p.tenant().Key
-	read(p, "DeliveriesOfEvent", func(st store.Store) ([]store.DeliveryRecord, error) {
+	read(p, "DeliveriesOfEvent", func(st store.Store) ([]store.DatedDelivery, error) {
 		found, err := st.DeliveriesOfEvent(p.Context(), tenant, p.own(st, event), page)
 		for i := range found {
 			found[i].Event = 0 // it is the store's own
