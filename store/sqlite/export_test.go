@@ -91,3 +91,6 @@ func insertProbe(ctx context.Context, w *writer, tenant int64) error {
 	_, err := w.exec(ctx, insertTenantSQL, tenant, "org", nil, "", int64(0), nil, int64(0), int64(0))
 	return err
 }
+
+// SetMostLog sets the size at which the log is begun anew.
+func (s *Store) SetMostLog(bytes int64) { s.withWriter(func(w *writer) { w.mostLog = bytes }) }

@@ -19,7 +19,7 @@ type Store struct {
 	lock *os.File
 
 	// Whoever takes the writer or a reader out of its channel has it alone, and puts it
-	// back.
+	// back. Several readers are taken only by who has the writer.
 	writer  chan *writer
 	readers chan *conn
 
@@ -43,11 +43,12 @@ func (s *Store) KeysetFile() string {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
+		w := <-s.writer
 		for range readerCount {
 			s.closeErr = errors.Join(s.closeErr, (<-s.readers).close())
 		}
 		// The last connection to close is the one that may write.
-		s.closeErr = errors.Join(s.closeErr, (<-s.writer).close(), s.lock.Close())
+		s.closeErr = errors.Join(s.closeErr, w.close(), s.lock.Close())
 	})
 	if s.closeErr != nil {
 		return fmt.Errorf("sqlite: close %s: %w", s.path, s.closeErr)

@@ -23,7 +23,11 @@ type writer struct {
 	eventSpans, attemptSpans spans
 	ledger                   *ledger
 
-	ledgerSize int // how many entries the ledger keeps in memory
+	transactions int // so far
+
+	// Settings, smaller in tests.
+	ledgerSize int   // how many entries the ledger keeps in memory
+	mostLog    int64 // the size at which the log is begun anew
 }
 
 // defaultLedgerSize makes a run's blocks, of which there are 256, a page each.
@@ -34,7 +38,7 @@ func newWriter(path string) *writer {
 		path:      path,
 		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"},
 		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
-		ledgerSize: defaultLedgerSize,
+		ledgerSize: defaultLedgerSize, mostLog: defaultMostLog,
 	}
 }
 
@@ -76,7 +80,12 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *writer)
 		return err
 	}
 	defer func() { s.writer <- w }()
-	return w.transact(context.WithoutCancel(ctx), change)
+	ctx = context.WithoutCancel(ctx)
+	if err := w.transact(ctx, change); err != nil {
+		return err
+	}
+	s.boundLog(ctx, w)
+	return nil
 }
 
 func (w *writer) transact(ctx context.Context, change func(context.Context, *writer) error) error {

@@ -1,0 +1,32 @@
+package sqlite
+
+import (
+	"context"
+	"os"
+)
+
+// SQLite moves its log into the database by itself, but begins the log anew only when no
+// reader uses it. Under steady reads that moment does not come, and the log would grow
+// without end. So every so many transactions its size is looked at, and where it is large
+// the readers are held back for that moment.
+const (
+	logCheckedEvery = 32
+	defaultMostLog  = 128 << 20 // bytes
+)
+
+// boundLog is called behind a transaction, by whoever has the writer.
+func (s *Store) boundLog(ctx context.Context, w *writer) {
+	if w.transactions++; w.transactions%logCheckedEvery != 0 {
+		return
+	}
+	info, err := os.Stat(s.path + "-wal")
+	if err != nil || info.Size() < w.mostLog {
+		return
+	}
+	for range readerCount {
+		reader := <-s.readers
+		defer func() { s.readers <- reader }()
+	}
+	// Where it fails the log is as large as before, and it is tried again.
+	_ = w.script(ctx, "PRAGMA wal_checkpoint(RESTART)")
+}
