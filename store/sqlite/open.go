@@ -65,8 +65,8 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	return s, nil
 }
 
-// lockFolder takes the lock on a data folder and leaves the process's number in it, for
-// people to see.
+// lockFolder takes the lock on a data folder. The file stays behind when the lock goes: to
+// delete it could take it from under whoever has locked it since.
 func lockFolder(folder string) (_ *os.File, err error) {
 	info, err := os.Stat(folder)
 	if err != nil {
