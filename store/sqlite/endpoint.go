@@ -66,7 +66,7 @@ func changeable(ep *store.Endpoint) []any {
 		int64(ep.Key), textOrNull(ep.UID), ep.Name, ep.Description, ep.URL, ep.Method, ep.Protocol,
 		ep.Timeout.Microseconds(), integer(ep.Disabled),
 		listOrNull(ep.EventTypes), listOrNull(ep.Channels), int64(ep.RateLimit),
-		int64(ep.Concurrency), integer(ep.Ordered), scheduleOrNull(ep.Schedule), integersOrNull(ep.FinalStatuses), int64(ep.UserVersion),
+		int64(ep.Concurrency), integer(ep.Ordered), scheduleOrNull(ep.Schedule), listOrNull(ep.FinalStatuses), int64(ep.UserVersion),
 		mapOrNull(ep.Metadata), ep.CreatedBy, micros(ep.UpdatedAt),
 		blobOrNull(ep.SealedSecrets), blobOrNull(ep.SealedHeaders),
 	}

@@ -112,14 +112,7 @@ func blobOrNull(blob []byte) any {
 	return blob
 }
 
-func listOrNull(list []string) any {
-	if len(list) == 0 {
-		return nil
-	}
-	return encode(list)
-}
-
-func integersOrNull(list []int) any {
+func listOrNull[T string | int](list []T) any {
 	if len(list) == 0 {
 		return nil
 	}
