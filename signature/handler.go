@@ -2,6 +2,7 @@ package signature
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -39,10 +40,7 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 }
 
 func (v *Verifier) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limit := v.MaxBodyBytes
-	if limit == 0 {
-		limit = DefaultMaxBodyBytes
-	}
+	limit := cmp.Or(v.MaxBodyBytes, DefaultMaxBodyBytes)
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close") // there is a body that nobody will read
 		return nil, &http.MaxBytesError{Limit: limit}

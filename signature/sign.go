@@ -51,9 +51,7 @@ func (k Key) append(out []byte, id string, unix int64, body []byte) []byte {
 		return k.appendHMAC(out, id, unix, body)
 	case k.private != nil:
 		out = append(out, ed25519Version...)
-		message := appendPrefix(make([]byte, 0, len(id)+len(body)+24), id, unix)
-		message = append(message, body...)
-		return base64.StdEncoding.AppendEncode(out, ed25519.Sign(k.private, message))
+		return base64.StdEncoding.AppendEncode(out, ed25519.Sign(k.private, signedText(id, unix, body)))
 	}
 	return out
 }
@@ -68,6 +66,12 @@ func (k Key) appendHMAC(out []byte, id string, unix int64, body []byte) []byte {
 	m.hash.Reset()
 	k.hmac.Put(m)
 	return out
+}
+
+// signedText is what a signature covers. An HMAC takes it in parts, Ed25519 in one piece.
+func signedText(id string, unix int64, body []byte) []byte {
+	const room = 24 // for the time and two dots
+	return append(appendPrefix(make([]byte, 0, len(id)+len(body)+room), id, unix), body...)
 }
 
 func appendPrefix(out []byte, id string, unix int64) []byte {

@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/subtle"
 	"encoding/base64"
@@ -91,10 +92,7 @@ func (v *Verifier) Verify(h http.Header, body []byte, now time.Time) error {
 }
 
 func (v *Verifier) checkTime(at, now time.Time) error {
-	tolerance := v.Tolerance
-	if tolerance == 0 {
-		tolerance = DefaultTolerance
-	}
+	tolerance := cmp.Or(v.Tolerance, DefaultTolerance)
 	switch apart := now.Sub(at); {
 	case apart > tolerance:
 		return fmt.Errorf("%w: sent %v ago, at most %v is accepted", ErrTooOld, apart.Round(time.Second), tolerance)
@@ -124,7 +122,7 @@ func (k Key) matches(signatures, id string, unix int64, body []byte) bool {
 		var room [hmacTextBytes]byte
 		want = k.appendHMAC(room[:0], id, unix, body)
 	case k.public != nil:
-		message = append(appendPrefix(make([]byte, 0, len(id)+len(body)+24), id, unix), body...)
+		message = signedText(id, unix, body)
 	default:
 		return false
 	}
