@@ -9,6 +9,7 @@
 package commit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,25 +48,12 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.Accepts == 0 {
-		l.Accepts = 512
+	return Limits{
+		Accepts: cmp.Or(l.Accepts, 512), Bytes: cmp.Or(l.Bytes, 8<<20), Outcomes: cmp.Or(l.Outcomes, 1024),
+		Window:   cmp.Or(l.Window, 500*time.Microsecond),
+		Patience: cmp.Or(l.Patience, 5*time.Millisecond),
+		Pause:    cmp.Or(l.Pause, 250*time.Millisecond),
 	}
-	if l.Bytes == 0 {
-		l.Bytes = 8 << 20
-	}
-	if l.Outcomes == 0 {
-		l.Outcomes = 1024
-	}
-	if l.Window == 0 {
-		l.Window = 500 * time.Microsecond
-	}
-	if l.Patience == 0 {
-		l.Patience = 5 * time.Millisecond
-	}
-	if l.Pause == 0 {
-		l.Pause = 250 * time.Millisecond
-	}
-	return l
 }
 
 // Writer stores batches. Make one with New and Run it once.

@@ -8,6 +8,7 @@
 package routing
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -60,9 +61,7 @@ type slot struct {
 
 // New returns an empty Table.
 func New(st Store, records *record.Translator, limits Limits) *Table {
-	if limits.Bytes == 0 {
-		limits.Bytes = 64 << 20
-	}
+	limits.Bytes = cmp.Or(limits.Bytes, 64<<20)
 	return &Table{
 		store: st, records: records, limits: limits,
 		slots: make(map[store.TenantKey]*slot), byUID: make(map[uid]*slot),
