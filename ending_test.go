@@ -150,27 +150,28 @@ func (b *backlog) reasons(t *testing.T, count int) map[webhook.Reason]int {
 // what was never tried, what is in memory and what is not. What is in flight goes on.
 func TestWhatIsOpenEndsWithItsEndpoint(t *testing.T) {
 	for name, c := range map[string]struct {
-		end    func(b *backlog) error
-		reason webhook.Reason
-		status int // of what was in flight
-		flying webhook.Reason
+		restarted []bool
+		end       func(b *backlog) error
+		reason    webhook.Reason
+		status    int // of what was in flight
+		flying    webhook.Reason
 	}{
-		"endpoint disabled": {func(b *backlog) error {
+		"endpoint disabled": {[]bool{false, true}, func(b *backlog) error {
 			_, err := b.eng.UpdateEndpoint(context.Background(), "acme", b.endpoint.ID, func(ep *webhook.Endpoint) error { ep.Disabled = true; return nil })
 			return err
 		}, webhook.EndpointDisabled, http.StatusInternalServerError, webhook.EndpointDisabled},
-		"endpoint deleted": {func(b *backlog) error {
+		"endpoint deleted": {[]bool{true}, func(b *backlog) error {
 			return b.eng.DeleteEndpoint(context.Background(), "acme", b.endpoint.ID)
 		}, webhook.EndpointDeleted, http.StatusInternalServerError, webhook.EndpointDeleted},
-		"tenant deleted": {func(b *backlog) error {
+		"tenant deleted": {[]bool{false}, func(b *backlog) error {
 			return b.eng.DeleteTenant(context.Background(), "acme")
 		}, webhook.TenantDeleted, http.StatusOK, ""},
-		"receiver gone": {func(b *backlog) error {
+		"receiver gone": {[]bool{true}, func(b *backlog) error {
 			b.release <- http.StatusGone
 			return nil
 		}, webhook.EndpointDisabled, http.StatusGone, webhook.ReceiverGone},
 	} {
-		for _, restart := range []bool{false, true} {
+		for _, restart := range c.restarted {
 			t.Run(fmt.Sprintf("%s, restarted %v", name, restart), func(t *testing.T) {
 				b := newBacklog(t, restart)
 				flying := slots

@@ -96,11 +96,20 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		MaxMemoryBytes:      int64(s.MaxMemory),
 		MaxWaitingBytes:     int64(s.MaxWaiting),
 		PublishWait:         time.Duration(s.PublishWait),
+		DisableAfter:        disableAfter(time.Duration(s.DisableAfter)),
 		SvixHeaders:         s.SvixHeaders,
 		UserAgent:           "Neohook/" + programVersion(),
 		Grace:               time.Duration(s.Grace),
 		Logger:              log,
 	}
+}
+
+// disableAfter is negative, which is never, where the setting is 0.
+func disableAfter(setting time.Duration) time.Duration {
+	if setting == 0 {
+		return -1
+	}
+	return setting
 }
 
 // run serves and delivers until ctx ends, then winds down in this order:

@@ -32,6 +32,7 @@ type settings struct {
 	MaxMemory           size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of payloads held in memory; what is beyond waits on disk."`
 	MaxWaiting          size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of events that wait for a place in memory; beyond it the answer is 503 at once."`
 	PublishWait         span      `placeholder:"TIME" default:"5s" help:"How long an event waits for its turn to be stored before the answer is 503."`
+	DisableAfter        span      `placeholder:"TIME" default:"120h" help:"How long an endpoint may fail without a success until it is disabled; 0s is for ever."`
 	Grace               span      `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
 	KeysetFile          string    `placeholder:"FILE" help:"File of the key set that seals secrets in the database. Default: beside the database, made at the first start."`
 	Keyset              string    `placeholder:"JSON" secret:"" hidden:"" help:"The key set itself, a Tink keyset in JSON; wins over keyset-file."`
