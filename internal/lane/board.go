@@ -57,6 +57,9 @@ func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
 	b.tick(now)
 	l := b.lane(d.Tenant, d.Endpoint)
 	b.configure(l, settings)
+	if _, held := l.held[d.Event]; held {
+		return // a page that was read between the commit and now has brought it
+	}
 	if l.behind || !l.settings.known() || !b.hasRoom(l, d.bytes()) {
 		l.skip(d.Event)
 	} else {

@@ -626,3 +626,32 @@ func runs(t *testing.T) uint64 {
 	}
 	return count
 }
+
+func TestDeliveryThatAPageBroughtBeforeItsOfferIsNotSentTwice(t *testing.T) {
+	b := New(Limits{Attempts: 10, Unrecorded: 10, Rows: 1000, Bytes: 1 << 20, Page: 10})
+	d := Delivery{Tenant: 1, Endpoint: 1, Event: 1}
+	b.Recover(noon, d.Tenant, d.Endpoint)
+	for {
+		request, wanted := b.TakePage()
+		if !wanted {
+			break
+		}
+		page := Page{PageRequest: request, Settings: plain}
+		if request.Kind == FreshPage {
+			page.Deliveries = []Delivery{d} // it is committed, and about to be offered
+		}
+		b.PutPage(noon, page)
+	}
+	if _, given := b.Begin(noon); !given {
+		t.Fatal("Begin gave nothing out")
+	}
+	b.Offer(noon, d, plain)
+	if _, given := b.Begin(noon); given {
+		t.Fatal("Begin gave the delivery out twice")
+	}
+	b.Finish(noon, d, Result{Verdict: Success, Ends: true})
+	b.Record(noon, d, time.Time{})
+	if stats := b.Stats(); stats != (Stats{}) {
+		t.Fatalf("all has ended, yet the board holds %+v", stats)
+	}
+}
