@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/internal/intake"
@@ -140,7 +141,15 @@ func (w *Writer) write(ctx context.Context) error {
 	w.recent += len(items) - w.recent/8
 	// A commit is never cut short: somebody waits for each part of it.
 	ctx = context.WithoutCancel(ctx)
-	err := w.commit(ctx, items, done)
+	done, err := w.unrecorded(ctx, done)
+	if err != nil {
+		w.giveUp(items, err) // it is not the events: the store does not answer
+		return w.putBack(done, err)
+	}
+	if len(items)+len(done) == 0 {
+		return nil
+	}
+	err = w.commit(ctx, items, done)
 	switch {
 	case err == nil:
 		return nil
@@ -229,9 +238,9 @@ func (w *Writer) recordAlone(ctx context.Context, done []outcome.Done) error {
 	return nil
 }
 
-// recordUnknown stores those outcomes that a commit of unknown fate did not store, so
-// that no attempt is logged twice.
+// recordUnknown stores those outcomes that a commit of unknown fate did not store.
 func (w *Writer) recordUnknown(ctx context.Context, done []outcome.Done) error {
+	doubt(done)
 	left, err := w.unrecorded(ctx, done)
 	if err != nil {
 		return w.putBack(left, err)
@@ -239,16 +248,35 @@ func (w *Writer) recordUnknown(ctx context.Context, done []outcome.Done) error {
 	return w.recordAlone(ctx, left)
 }
 
+// putBack queues outcomes again that a commit, which ended with err, did not store, or
+// may not have stored.
 func (w *Writer) putBack(done []outcome.Done, err error) error {
+	if errors.Is(err, store.ErrCommitUnknown) {
+		doubt(done)
+	}
 	w.outcomes.Return(time.Now(), done)
 	return err
 }
 
-// unrecorded returns those outcomes that the store does not have, and tells the lanes of
-// those that it has. With an error it returns all that it could not judge.
+func doubt(done []outcome.Done) {
+	for i := range done {
+		done[i].Doubtful = true
+	}
+}
+
+// unrecorded returns the outcomes without the doubtful ones that the store has, and tells
+// the lanes of those, so that no attempt is logged twice. With an error it returns all
+// that it could not judge, too.
 func (w *Writer) unrecorded(ctx context.Context, done []outcome.Done) ([]outcome.Done, error) {
+	if !slices.ContainsFunc(done, func(d outcome.Done) bool { return d.Doubtful }) {
+		return done, nil
+	}
 	var left, stored []outcome.Done
 	for i, d := range done {
+		if !d.Doubtful {
+			left = append(left, d)
+			continue
+		}
 		record, err := w.store.Delivery(ctx, d.Outcome.Endpoint, d.Outcome.Event)
 		switch {
 		case err != nil && !errors.Is(err, store.ErrNotFound):
@@ -257,6 +285,7 @@ func (w *Writer) unrecorded(ctx context.Context, done []outcome.Done) ([]outcome
 		case err == nil && (record.State.Ended() || record.Tried > d.Outcome.Tried):
 			stored = append(stored, d)
 		default:
+			d.Doubtful = false
 			left = append(left, d)
 		}
 	}

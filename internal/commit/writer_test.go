@@ -27,6 +27,7 @@ type ledger struct {
 	next    store.EventKey
 	events  []string // types of stored events
 	tried   map[store.EventKey]int
+	unread  int // so many of the next look-ups fail
 }
 
 func (l *ledger) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict, error) {
@@ -60,6 +61,9 @@ func (l *ledger) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict,
 func (l *ledger) Delivery(_ context.Context, _ store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.unread--; l.unread >= 0 {
+		return store.DeliveryRecord{}, errors.New("disk error")
+	}
 	return store.DeliveryRecord{Event: event, State: webhook.Waiting, Tried: l.tried[event]}, nil
 }
 
@@ -228,6 +232,33 @@ func TestUnknownCommitIsToldAndNothingIsRecordedTwice(t *testing.T) {
 		}
 		if !slices.Equal(r.told.reread, []store.EndpointKey{1}) {
 			t.Errorf("endpoints to read again: %v, want [1]", r.told.reread)
+		}
+	})
+}
+
+func TestOutcomesOfCommitsThatStayUnknownAreRecordedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		unknown := 5
+		l := &ledger{takes: time.Millisecond, fault: func(*store.Batch) error {
+			if unknown--; unknown >= 0 {
+				return store.ErrCommitUnknown // though it stored the batch
+			}
+			return nil
+		}, unread: 2}
+		r := run(t, l)
+		for event := store.EventKey(1); event <= 3; event++ {
+			r.outcomes.Put(time.Now(), done(event))
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if l.tried[1] != 1 || l.tried[2] != 1 || l.tried[3] != 1 {
+			t.Errorf("outcomes stored so often: %v; want once each", l.tried)
+		}
+		if !slices.Equal(r.told.recorded, []store.EventKey{1, 2, 3}) {
+			t.Errorf("told of %v; want 1, 2, 3", r.told.recorded)
 		}
 	})
 }

@@ -16,6 +16,9 @@ import (
 type Done struct {
 	Delivery lane.Delivery
 	Outcome  store.Outcome
+	// Doubtful says that it was part of a commit whose result is unknown: whether it is
+	// recorded must be looked up before it is stored again.
+	Doubtful bool
 }
 
 // Queue is finished attempts, oldest first. It is safe for concurrent use.
