@@ -98,6 +98,10 @@ func tokenOf(text string, now time.Time) store.Token {
 
 // readToken returns the token in a file. What is no token is an error.
 func readToken(path string) (string, error) {
+	info, err := os.Stat(path) // before it is opened, as a pipe would block
+	if err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("token file %s is not a regular file", path)
+	}
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return "", fmt.Errorf("token file: %w", err)

@@ -15,7 +15,7 @@ func (c *serveCommand) banner(srv *server) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\nNeohook %s is listening on %s\n", programVersion(), baseURL(srv.listener))
 	if srv.token == "" {
-		fmt.Fprintf(&out, "The API token is lost: stop the server and run neohook token --new --data %s\n", quote(c.Data))
+		fmt.Fprintf(&out, "The API token is lost: stop the server and run neohook token --new --data %s\n", quote(string(c.Data)))
 	} else {
 		fmt.Fprintf(&out, "The API token is in %s\n", token)
 	}

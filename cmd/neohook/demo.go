@@ -72,7 +72,7 @@ func (d *demo) run(ctx context.Context, on address, folder string) (err error) {
 	if err != nil {
 		return err
 	}
-	settings.Listen, settings.Data = on, folder
+	settings.Listen, settings.Data = on, folderName(folder)
 	settings.EgressAllow = []cidr{cidr(netip.MustParsePrefix("127.0.0.0/8"))}
 	settings.RetrySchedule = schedule{2 * time.Second, 5 * time.Second, 10 * time.Second}
 	settings.Grace = span(5 * time.Second)

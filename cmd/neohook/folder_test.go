@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -128,6 +129,18 @@ func TestLostTokenIsReplacedAndOpensNothing(t *testing.T) {
 	}
 	if again, err := ensureToken(t.Context(), st, folder, time.Now()); err != nil || again != text {
 		t.Errorf("afterwards the token is %q, %v; want the new one", again, err)
+	}
+}
+
+func TestTokenFileThatIsAPipeStopsTheStart(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, tokenFile)
+	if err := exec.CommandContext(t.Context(), "mkfifo", path).Run(); err != nil {
+		t.Skip("left out, since no pipe with a name can be made here: ", err)
+	}
+	_, err := ensureToken(t.Context(), openFolder(t, folder), folder, time.Now())
+	if err == nil || !strings.Contains(err.Error(), path+" is not a regular file") {
+		t.Errorf("err = %v, want to be told that it is no regular file", err)
 	}
 }
 

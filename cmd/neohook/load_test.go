@@ -147,6 +147,13 @@ func TestTokenTakesAFileWrittenForServe(t *testing.T) {
 	}
 }
 
+func TestNoGraceIsNotTheDefaultGrace(t *testing.T) {
+	options := loadServe(t, []string{"--grace=0s"}, nil, "").options(nil)
+	if options.Grace == 0 || options.Grace > time.Millisecond {
+		t.Errorf("the engine is given a grace of %v, want next to none: 0 is its default", options.Grace)
+	}
+}
+
 func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	serve := func(args ...string) []string { return append([]string{"serve"}, args...) }
 	withFile := serve("--config", "c.yaml")
@@ -161,6 +168,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"surplus argument":    {args: serve("now"), want: "unexpected argument now"},
 		"flag without value":  {args: serve("--listen"), want: "--listen needs a value"},
 		"list without value":  {args: serve("--egress-allow"), want: "--egress-allow needs a value"},
+		"folder without name": {args: serve("--data="), want: "--data: names no folder"},
 		"bad address":         {args: serve("--listen=8071"), want: `--listen: "8071" is not HOST:PORT`},
 		"port too high":       {args: serve("--listen=:65536"), want: `--listen: ":65536" is not HOST:PORT`},
 		"bad block":           {args: serve("--egress-allow=localhost"), want: `--egress-allow: "localhost" is not a block`},
@@ -182,6 +190,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"nested":              {args: withFile, file: "listen:\n  host: x\n", want: "c.yaml:1: listen: want a plain value or a list"},
 		"not settings":        {args: withFile, file: "- listen\n", want: "c.yaml:1: want settings"},
 		"not YAML":            {args: withFile, file: "a: b: c\n", want: "c.yaml: "},
+		"second document":     {args: withFile, file: "grace: 1s\n---\ngrace: 2s\n", want: "c.yaml:2: a second document begins here"},
 		"config in a file":    {args: withFile, file: "config: d.yaml\n", want: `c.yaml:1: unknown key "config"`},
 	}
 	for name, test := range tests {

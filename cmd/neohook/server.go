@@ -41,7 +41,7 @@ type server struct {
 // openServer takes the address, then the folder, and joins what works on them. Nothing
 // is delivered before run.
 func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, err error) {
-	folder, err := filepath.Abs(s.Data)
+	folder, err := filepath.Abs(string(s.Data))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		DisableAfter:        disableAfter(time.Duration(s.DisableAfter)),
 		SvixHeaders:         s.SvixHeaders,
 		UserAgent:           "Neohook/" + programVersion(),
-		Grace:               time.Duration(s.Grace),
+		Grace:               max(time.Duration(s.Grace), 1), // to the engine, 0 is its default and not none
 		Logger:              log,
 	}
 }

@@ -11,8 +11,8 @@ import (
 
 // place says where a server keeps its things.
 type place struct {
-	Config string `placeholder:"FILE" help:"YAML file with any of these settings, by their names."`
-	Data   string `placeholder:"DIR" default:"neohook-data" help:"Folder of the database, the key set and the API token. Made if it is missing."`
+	Config string     `placeholder:"FILE" help:"YAML file with any of these settings, by their names."`
+	Data   folderName `placeholder:"DIR" default:"neohook-data" help:"Folder of the database, the key set and the API token. Made if it is missing."`
 }
 
 // settings is the one list of what can be configured. A field is at once a flag of

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"regexp"
 	"slices"
@@ -57,9 +60,9 @@ func fromEnvironment(environ, settings []string) (source, error) {
 // fromFile takes the settings out of a YAML file: a mapping of names to plain values or
 // lists of plain values. Unknown and repeated names are errors.
 func fromFile(path string, text []byte, settings []string) (source, error) {
-	var document yaml.Node
-	if err := yaml.Unmarshal(text, &document); err != nil {
-		return nil, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+	document, err := onlyDocument(path, text)
+	if err != nil {
+		return nil, err
 	}
 	found := source{}
 	if len(document.Content) == 0 { // nothing but comments
@@ -88,6 +91,24 @@ func fromFile(path string, text []byte, settings []string) (source, error) {
 		found[key.Value] = given{text: text, origin: where + key.Value}
 	}
 	return found, nil
+}
+
+// onlyDocument parses the one document of a YAML file. A second one is an error: its
+// settings would be passed over without a word.
+func onlyDocument(path string, text []byte) (only yaml.Node, _ error) {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	var second yaml.Node
+	err := documents.Decode(&only)
+	if err == nil {
+		err = documents.Decode(&second)
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return only, nil
+	case err != nil:
+		return only, fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	return only, fmt.Errorf("%s:%d: a second document begins here; write all settings in one", path, second.Line)
 }
 
 // plainText returns a value as it would stand on the command line: a list's items with

@@ -30,23 +30,24 @@ func (c *tokenCommand) run(ctx context.Context, console console) error {
 }
 
 func (c *tokenCommand) token(ctx context.Context) (_ string, err error) {
+	folder := string(c.Data)
 	if !c.New {
-		text, err := readToken(filepath.Join(c.Data, tokenFile))
+		text, err := readToken(filepath.Join(folder, tokenFile))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return text, err
 		}
 	}
-	st, err := openStore(ctx, c.Data)
+	st, err := openStore(ctx, folder)
 	if errors.Is(err, sqlite.ErrInUse) && !c.New {
 		return "", fmt.Errorf("data folder %s has a running server and no token file: stop the server and run neohook token --new --data %s",
-			c.Data, c.Data)
+			folder, folder)
 	}
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	if c.New {
-		return replaceToken(ctx, st, c.Data, time.Now())
+		return replaceToken(ctx, st, folder, time.Now())
 	}
-	return ensureToken(ctx, st, c.Data, time.Now())
+	return ensureToken(ctx, st, folder, time.Now())
 }

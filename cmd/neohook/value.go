@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -14,6 +15,18 @@ import (
 
 // The kinds of value that a setting can have, where Go's own would take what makes no
 // sense or refuse it without saying what would be right.
+
+// folderName names a folder. No name would be the working directory, which nobody means
+// who writes --data "$DIR" where DIR is not set.
+type folderName string
+
+func (f *folderName) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("names no folder; write . for the working directory")
+	}
+	*f = folderName(text)
+	return nil
+}
 
 // address is a host and a numeric port to listen on; an empty host is every interface.
 type address string
