@@ -40,7 +40,7 @@ func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.
 }
 
 // watchFailing warns of endpoints that have failed for long, and disables those that have
-// failed for too long, until ctx ends.
+// failed for too long, until ctx ends and all is told that there was by then.
 func (e *Engine) watchFailing(ctx context.Context) {
 	for {
 		notices := e.failing.Next(ctx)
@@ -54,6 +54,10 @@ func (e *Engine) watchFailing(ctx context.Context) {
 }
 
 func (e *Engine) heed(ctx context.Context, notice failing.Notice) {
+	// That it was told is stored with an outcome: an end must not keep it from being told.
+	const most = 5 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	defer cancel()
 	endpoint, err := e.store.Endpoint(ctx, notice.Tenant, notice.Endpoint)
 	if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
 		return
@@ -72,10 +76,9 @@ func (e *Engine) heed(ctx context.Context, notice failing.Notice) {
 	if err == nil {
 		err = e.disable(ctx, notice.Tenant, notice.Endpoint)
 	}
-	switch {
-	case err == nil:
-		log.WarnContext(ctx, "endpoint was disabled: it has failed for too long")
-	case ctx.Err() == nil: // the next failure tells again
+	if err != nil { // the next failure tells again
 		log.WarnContext(ctx, "endpoint has failed for too long and could not be disabled", "error", err)
+		return
 	}
+	log.WarnContext(ctx, "endpoint was disabled: it has failed for too long")
 }

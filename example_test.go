@@ -9,10 +9,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/adapter/memadapter"
 	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/signature"
+	"github.com/neohook/neohook/store/memstore"
 	"github.com/neohook/neohook/store/sqlite"
 	"github.com/neohook/neohook/webhook"
 )
@@ -63,6 +66,51 @@ func Example() {
 	stop()
 	check(<-ended) // what was in flight has ended
 	// Output: received: {"invoice": 4711}
+}
+
+// An endpoint with a policy of its own, and what it says of a delivery.
+func ExampleOrganisation_Delivery() {
+	ctx, stop := context.WithCancel(context.Background())
+	keyset, err := neohook.NewKeyset()
+	check(err)
+	// In memory, and with a receiver that takes nothing before the third attempt.
+	eng, err := neohook.New(ctx, memstore.New(), neohook.Options{
+		Keyset: keyset, Adapter: memadapter.New(memadapter.Reply{StatusCode: 500}, memadapter.Reply{StatusCode: 500}, memadapter.Reply{StatusCode: 204}),
+	})
+	check(err)
+	ended := make(chan error)
+	go func() { ended <- eng.Run(ctx) }()
+
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+	endpoint, err := eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{
+		URL:      "https://acme.example/hook",
+		Ordered:  true, // one at a time, strictly by acceptance
+		Schedule: webhook.Backoff{MaxAttempts: 5, Base: 10 * time.Millisecond}.Schedule(),
+		// What the receiver will never take need not be sent again.
+		FinalStatuses: []int{400, 422},
+	})
+	check(err)
+	event, err := eng.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{}`)})
+	check(err)
+
+	var standing webhook.Standing
+	for !standing.State.Ended() {
+		standing, err = eng.Delivery(ctx, "acme", event.ID, endpoint.ID)
+		check(err)
+		<-time.After(time.Millisecond)
+	}
+	fmt.Println(standing.State)
+	for _, attempt := range standing.Attempts {
+		fmt.Println(attempt.Number, attempt.StatusCode)
+	}
+	stop()
+	check(<-ended)
+	// Output:
+	// succeeded
+	// 1 500
+	// 2 500
+	// 3 204
 }
 
 func check(err error) {

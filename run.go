@@ -121,10 +121,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	written := make(chan error, 1)
 	go func() { written <- e.writer.Run(writing) }()
 
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
 	watched := make(chan struct{})
-	go func() { defer close(watched); e.watchFailing(ctx) }()
+	go func() { defer close(watched); e.watchFailing(watching) }()
 
 	e.lanes.Run(ctx, e.opts.Grace)
+	stopWatching()
 	<-watched
 	e.intake.Close()
 	stopWriting()

@@ -209,6 +209,8 @@ func (r *Request) copyFrom(endpoint *webhook.Endpoint) {
 	r.Endpoint.RetiringSecrets = slices.Clone(endpoint.RetiringSecrets)
 	r.Endpoint.EventTypes = slices.Clone(endpoint.EventTypes)
 	r.Endpoint.Channels = slices.Clone(endpoint.Channels)
+	r.Endpoint.Schedule = slices.Clone(endpoint.Schedule)
+	r.Endpoint.FinalStatuses = slices.Clone(endpoint.FinalStatuses)
 	r.At = time.Now()
 }
 
