@@ -62,6 +62,10 @@ func (e *Engine) In(id webhook.OrganisationID) *Organisation {
 	return &Organisation{engine: e, id: id}
 }
 
+// MaxPayloadBytes returns the longest payload of an event that Publish takes: that of
+// Options, or its default. Whoever reads events from a wire bounds them by it.
+func (e *Engine) MaxPayloadBytes() int { return e.opts.MaxPayloadBytes }
+
 // idSecretUse binds the sealed secret to its use.
 const idSecretUse = "instance id secret"
 

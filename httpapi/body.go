@@ -13,8 +13,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxBodyBytes bounds the body of a request.
-const maxBodyBytes = 2 << 20
+// maxBodyBytes bounds the body of a request: the engine's largest payload fits, with as
+// much again for what is round it and for escapes.
+func (api *API) maxBodyBytes() int64 {
+	const least = 2 << 20
+	return max(least, 2*int64(api.engine.MaxPayloadBytes()))
+}
 
 // decodeOptions: see the package comment for what passes and what does not.
 var decodeOptions = json.JoinOptions(

@@ -239,15 +239,16 @@ func (c *call) receive() error {
 		}
 	}
 	length := c.req.ContentLength
-	if length > maxBodyBytes {
-		return errTooLarge
+	limit := c.api.maxBodyBytes()
+	if length > limit {
+		return bodyTooLarge(limit)
 	}
 	// ReadFrom wants MinRead to spare to see the end without growing.
 	c.buf.Grow(int(min(max(length, 0)+bytes.MinRead, maxKeptBytes)))
-	n, err := c.buf.ReadFrom(io.LimitReader(c.req.Body, maxBodyBytes+1))
+	n, err := c.buf.ReadFrom(io.LimitReader(c.req.Body, limit+1))
 	switch {
-	case n > maxBodyBytes:
-		return errTooLarge
+	case n > limit:
+		return bodyTooLarge(limit)
 	case err != nil:
 		return &refusal{status: http.StatusBadRequest, code: "generic_error", detail: "The body could not be read to its end"}
 	}

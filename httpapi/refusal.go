@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -58,13 +59,16 @@ var (
 	}
 	errBadToken = &refusal{
 		status: http.StatusBadRequest, code: "bad_token",
-		detail: "The organisation of this token does not begin with org_",
-	}
-	errTooLarge = &refusal{
-		status: http.StatusRequestEntityTooLarge, code: "payload_too_large",
-		detail: "The request body is larger than 2097152 bytes",
+		detail: "The organisation of this token does not begin with " + webhook.OrganisationPrefix,
 	}
 )
+
+func bodyTooLarge(limit int64) *refusal {
+	return &refusal{
+		status: http.StatusRequestEntityTooLarge, code: "payload_too_large",
+		detail: fmt.Sprintf("The request body is larger than %d bytes", limit),
+	}
+}
 
 func notFound(detail string) *refusal {
 	return &refusal{status: http.StatusNotFound, code: "not_found", detail: detail}

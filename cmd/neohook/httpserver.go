@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Bounds on what one client can hold of the server. A request carries at most 16 MiB, so
-// a minute to send it is 280 KiB a second.
+// Bounds on what one client can hold of the server. A request carries at most 2 MiB, unless
+// larger payloads are asked for, so a minute to send it is 35 KiB a second.
 const (
 	headerTimeout  = 10 * time.Second
 	requestTimeout = time.Minute
