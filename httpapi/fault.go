@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/neohook/neohook/webhook"
@@ -57,7 +58,7 @@ func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	return &refusal{status: 422, faults: f}
+	return &refusal{status: http.StatusUnprocessableEntity, faults: f}
 }
 
 const notYet = "not supported yet"

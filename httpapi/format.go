@@ -38,7 +38,7 @@ var formats = map[string]func(arg string) format{
 	"secret": func(string) format {
 		return func(text string) string {
 			if !strings.HasPrefix(text, webhook.HMACPrefix) && !strings.HasPrefix(text, webhook.Ed25519Prefix) {
-				return "must begin with whsec_ or whsk_"
+				return "must begin with " + webhook.HMACPrefix + " or " + webhook.Ed25519Prefix
 			}
 			return ""
 		}

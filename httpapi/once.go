@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"crypto/sha256"
+	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -12,12 +14,12 @@ import (
 // single time.
 func (c *call) once() (*neohook.Organisation, error) {
 	key := c.req.Header.Get("Idempotency-Key")
-	if key == "" || c.req.Method != "POST" {
+	if key == "" || c.req.Method != http.MethodPost {
 		return c.org, nil
 	}
 	if len(key) > maxKeyBytes {
 		var bad faults
-		bad.add("must have at most 256 bytes", "header", "idempotency-key")
+		bad.add(fmt.Sprintf("must have at most %d bytes", maxKeyBytes), "header", "idempotency-key")
 		return nil, bad.err()
 	}
 	keep := callersKeys

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
@@ -46,7 +47,7 @@ func (s *shape) parse(query string, value any) (unknown []string, err error) {
 }
 
 func unreadable(format string, args ...any) error {
-	return &refusal{status: 400, code: "generic_error", detail: "query parameter " + fmt.Sprintf(format, args...)}
+	return &refusal{status: http.StatusBadRequest, code: "generic_error", detail: "query parameter " + fmt.Sprintf(format, args...)}
 }
 
 // parameter finds the field of a name, with or without an index behind it.

@@ -72,7 +72,7 @@ func (c *call) authenticate() error {
 	}
 	organisation, err := c.api.tokens.organisation(c.ctx(), text)
 	if errors.Is(err, store.ErrNotFound) {
-		if strings.HasPrefix(text, "whsec_") || strings.HasPrefix(text, "whsk_") {
+		if strings.HasPrefix(text, webhook.HMACPrefix) || strings.HasPrefix(text, webhook.Ed25519Prefix) {
 			return errSigningKey
 		}
 		return errUnauthorized
