@@ -59,18 +59,9 @@ func (in *applicationPatch) check(bad *faults) {
 func (in *applicationPatch) apply(t *webhook.Tenant) error {
 	in.Name.patch(&t.Name)
 	in.UID.patch(&t.UID)
-	patchRate(&t.RateLimit, in.RateLimit, in.ThrottleRate)
+	patchInt(&t.RateLimit, in.RateLimit, in.ThrottleRate)
 	in.Metadata.patch(&t.Metadata)
 	return nil
-}
-
-// patchRate changes a rate by its names, of which the last one wins.
-func patchRate(rate *int, names ...opt[int64]) {
-	for _, name := range names {
-		wide := int64(*rate)
-		name.patch(&wide)
-		*rate = int(wide)
-	}
 }
 
 // applicationOut is an application as shown.
@@ -93,15 +84,6 @@ func showApplication(t *webhook.Tenant) applicationOut {
 	}
 }
 
-// unlessZero is null on the wire where the domain has its zero value for "none".
-func unlessZero[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
-}
-
 func applicationIterator(t *webhook.Tenant) string { return string(t.ID) }
 
 type applicationsQuery struct {
@@ -117,16 +99,6 @@ func listApplications(c *call, q *applicationsQuery, _ *none) (out listOut[appli
 		return out, badIterator(err)
 	}
 	return listed(w, got, applicationIterator, showApplication), nil
-}
-
-// badIterator is for an iterator that looks like one and was never given out.
-func badIterator(err error) error {
-	if !errors.Is(err, webhook.ErrMalformedID) {
-		return err
-	}
-	var bad faults
-	bad.add(badIteratorText, "query", "iterator")
-	return bad.err()
 }
 
 type createApplicationQuery struct {
@@ -178,24 +150,6 @@ func putApplication(c *call, _ *none, in *applicationIn) (out applicationOut, _ 
 		return out, err
 	}
 	return showApplication(&put), nil
-}
-
-// upsert replaces what is there or makes it. When another request makes it in between,
-// it is there after all; what then still conflicts is another entity's uid.
-func upsert[T any](c *call, replace, create func() (T, error)) (T, error) {
-	put, err := replace()
-	if !errors.Is(err, neohook.ErrNotFound) && !errors.Is(err, webhook.ErrMalformedID) {
-		return put, err
-	}
-	made, err := create()
-	if !errors.Is(err, neohook.ErrConflict) {
-		c.status = http.StatusCreated
-		return made, err
-	}
-	if put, again := replace(); again == nil {
-		return put, nil
-	}
-	return made, err
 }
 
 func patchApplication(c *call, _ *none, in *applicationPatch) (out applicationOut, _ error) {

@@ -110,8 +110,8 @@ func (in *endpointPatch) apply(ep *webhook.Endpoint) error {
 	in.FilterTypes.patch(&ep.EventTypes)
 	in.EventTypes.patch(&ep.EventTypes)
 	in.Channels.patch(&ep.Channels)
-	patchRate(&ep.RateLimit, in.RateLimit, in.ThrottleRate)
-	patchRate(&ep.Version, in.Version)
+	patchInt(&ep.RateLimit, in.RateLimit, in.ThrottleRate)
+	patchInt(&ep.Version, in.Version)
 	if in.Secret.Given {
 		replaceSecret(ep, webhook.Secret(in.Secret.Value))
 	}
@@ -159,14 +159,6 @@ func showEndpoint(ep *webhook.Endpoint) endpointOut {
 		ThrottleRate: unlessZero(ep.RateLimit), RateLimit: unlessZero(ep.RateLimit), Version: max(ep.Version, 1),
 		CreatedAt: instant(ep.CreatedAt), UpdatedAt: instant(ep.UpdatedAt), Metadata: ep.Metadata,
 	}
-}
-
-// unlessEmpty is null on the wire where the domain has an empty list for "all".
-func unlessEmpty(list []string) *[]string {
-	if len(list) == 0 {
-		return nil
-	}
-	return &list
 }
 
 func endpointIterator(ep *webhook.Endpoint) string { return string(ep.ID) }

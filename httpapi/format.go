@@ -45,8 +45,6 @@ var formats = map[string]func(arg string) format{
 	},
 }
 
-const badIteratorText = "must be an iterator or prevIterator that this list gave"
-
 // slug is the rule for uids and for the names of event types and channels.
 func slug(text string) string {
 	if !webhook.IsName(text) {

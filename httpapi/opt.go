@@ -42,6 +42,16 @@ func (o *opt[T]) patch(target *T) {
 	}
 }
 
+// patchInt is patch for a number that has several names on the wire, of which the last one
+// wins.
+func patchInt(target *int, names ...opt[int64]) {
+	for _, name := range names {
+		wide := int64(*target)
+		name.patch(&wide)
+		*target = int(wide)
+	}
+}
+
 // member is an opt of any type.
 type member interface {
 	state() (given, null bool)

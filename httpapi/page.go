@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,18 @@ type listOut[T any] struct {
 	Iterator     *string `json:"iterator"`
 	PrevIterator string  `json:"prevIterator,omitzero"`
 	Done         bool    `json:"done"`
+}
+
+const badIteratorText = "must be an iterator or prevIterator that this list gave"
+
+// badIterator is for an iterator that looks like one and was never given out.
+func badIterator(err error) error {
+	if !errors.Is(err, webhook.ErrMalformedID) {
+		return err
+	}
+	var bad faults
+	bad.add(badIteratorText, "query", "iterator")
+	return bad.err()
 }
 
 // walk is a page as asked for. A list has one order; an iterator that begins with "-"
