@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +113,7 @@ func verification(now time.Time) []byte {
 // a success. The timeout is that of the request; 0 is the adapter's. The request is not
 // signed. A failure tells the phase it came in, in its Fault.
 func (a *Adapter) TestConnectivity(ctx context.Context, url string, timeout time.Duration) webhook.Result {
-	result := webhook.Result{Attempt: 1, URL: url, Method: http.MethodHead}
+	result := webhook.Result{Attempt: 1, Method: http.MethodHead, URL: (&webhook.Endpoint{URL: url}).ShownURL()}
 	target, err := a.targets.get(url, parseTarget)
 	if err != nil {
 		return refused(result, err)
@@ -156,13 +157,13 @@ func (a *Adapter) post(ctx context.Context, delivery *webhook.Delivery, endpoint
 	return result
 }
 
-// checkMethod refuses those that have no payload or are not for origin servers.
+// checkMethod refuses what is no method, and those that are for proxies.
 func checkMethod(method string) error {
-	switch method {
-	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet:
-		return nil
+	const legal = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	if method == "" || strings.Trim(method, legal) != "" || method == http.MethodConnect || method == http.MethodTrace {
+		return fmt.Errorf("the method %q can't be sent; POST is the usual one", method)
 	}
-	return fmt.Errorf("the method %q is not one of POST, PUT, PATCH, DELETE, GET", method)
+	return nil
 }
 
 // refuseTo is the result of a request to an endpoint that was not made.
@@ -170,9 +171,7 @@ func refuseTo(endpoint *webhook.Endpoint, attempt int, err error) webhook.Result
 	result := webhook.Result{Attempt: attempt}
 	if endpoint != nil {
 		result.Method = cmp.Or(endpoint.Method, webhook.DefaultMethod)
-		if target, err := parseTarget(endpoint.URL); err == nil {
-			result.URL = target.shown
-		}
+		result.URL = endpoint.ShownURL()
 	}
 	return refused(result, err)
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package httpadapter_test
 
 import (
@@ -5,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,42 +18,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/neohook/neohook/adapter/httpadapter"
 	"github.com/neohook/neohook/signature"
 	"github.com/neohook/neohook/webhook"
 )
-
-// receiverEnv makes the test binary the receiver of the benchmarks, a process of its
-// own so that its processor time is not counted as the sender's.
-const receiverEnv = "HTTPADAPTER_RECEIVER"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(receiverEnv) != "" {
-		receive()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
-
-func receive() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	_, _ = os.Stdout.WriteString(listener.Addr().String() + "\n")
-	go func() { // the parent's end is ours
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
-	}()
-	answer := []byte(`{"received":true}`)
-	panic(http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(answer)
-	})))
-}
 
 // startReceiver returns the URL of a receiver in another process.
 func startReceiver(b *testing.B) string {
@@ -107,7 +76,7 @@ func bareClient(b *testing.B, url string) sender {
 	keys := []signature.Key{key}
 	id := string(webhook.NewEventID())
 	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), benchTimeout)
+		ctx, cancel := context.WithTimeout(b.Context(), benchTimeout)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(benchPayload))
 		if err != nil {
@@ -137,7 +106,7 @@ func adapterSender(b *testing.B, url string, opts httpadapter.Options) sender {
 	ep.Timeout = benchTimeout
 	d := delivery(string(benchPayload))
 	return func() error {
-		if result := a.Deliver(context.Background(), d, ep); !result.Success {
+		if result := a.Deliver(b.Context(), d, ep); !result.Success {
 			return result.Fault
 		}
 		return nil

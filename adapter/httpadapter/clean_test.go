@@ -3,6 +3,7 @@ package httpadapter_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -59,6 +60,28 @@ func TestUnaskedBytesEndAConnection(t *testing.T) {
 			t.Fatalf("body = %q, %s", result.Body, result.ErrorMessage())
 		}
 		<-wrote
+	}
+}
+
+// TLS brings both answers in one piece, of which the first is just what is read at once.
+func TestUnaskedBytesUnderTLSEndAConnection(t *testing.T) {
+	ca := newAuthority(t, "ours")
+	config := &tls.Config{Certificates: []tls.Certificate{ca.issue("127.0.0.1", false)}, DynamicRecordSizingDisabled: true}
+	const readAhead = 4 << 10
+	good := whole(strings.Repeat("x", 4000))
+	good = strings.Replace(good, "OK\r\n", "OK\r\nX: "+strings.Repeat("x", readAhead-len(good)-len("X: \r\n"))+"\r\n", 1)
+	url := rawServer(t, func(c net.Conn) {
+		secured := tls.Server(c, config)
+		readRequest(bufio.NewReader(secured))
+		_, _ = io.WriteString(secured, good+whole("poison"))
+		untilClosed(secured)
+	})
+	a := open(t, httpadapter.Options{TLS: &tls.Config{RootCAs: ca.pool()}})
+	for range 3 {
+		result := a.Deliver(t.Context(), delivery("{}"), endpointAt(strings.Replace(url, "http", "https", 1)))
+		if len(good) != readAhead || len(result.Body) != 4000 || result.ConnectionReused {
+			t.Fatalf("body = %q, reused %v, %s", result.Body, result.ConnectionReused, result.ErrorMessage())
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -66,11 +67,28 @@ func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, erro
 	return c, nil
 }
 
+// urlJudge is a Dialer that also judges what a connection knows nothing of, such as that
+// only https is allowed.
+type urlJudge interface{ CheckURL(*url.URL) error }
+
+// url is what all URLs of a route have in common.
+func (r *route) url() *url.URL {
+	if r.secure {
+		return &url.URL{Scheme: "https", Host: r.addr}
+	}
+	return &url.URL{Scheme: "http", Host: r.addr}
+}
+
 // connect makes the connection below TLS. It returns the address that the host has, if
 // the Dialer tells it.
 func (d *dialling) connect(ctx context.Context, x *exchange, r *route) (net.Conn, netip.Addr, error) {
 	x.enter(stepConnect)
 	start := time.Now()
+	if judge, ok := d.opts.Dialer.(urlJudge); ok {
+		if err := judge.CheckURL(r.url()); err != nil {
+			return nil, netip.Addr{}, err
+		}
+	}
 	var told egress.Dial
 	c, err := d.opts.Dialer.DialContext(egress.WithTrace(ctx, func(dial egress.Dial) { told = dial }), "tcp", r.addr)
 	x.dnsHit = told.Cached

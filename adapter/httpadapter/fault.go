@@ -72,7 +72,11 @@ func (x *exchange) classify(fault *webhook.Fault, err error) {
 		fault.Code, fault.Message = webhook.FaultTLS, "the TLS handshake failed: "+err.Error()
 		return
 	}
-	fault.Code, fault.Message = webhook.FaultOther, err.Error()
+	fault.Code, fault.Message = webhook.FaultOther, "the attempt failed"
+	var number syscall.Errno // says nothing of addresses
+	if errors.As(err, &number) {
+		fault.Message += ": " + number.Error()
+	}
 }
 
 func (x *exchange) timeout(phase webhook.Phase) (webhook.FaultCode, string) {
@@ -141,18 +145,27 @@ func byType(err error, phase webhook.Phase) (webhook.FaultCode, string) {
 		return webhook.FaultHeadersTooLarge, err.Error()
 	case errors.Is(err, errCompression), errors.Is(err, errMalformed), errors.Is(err, errTooInformational):
 		return webhook.FaultMalformedResponse, err.Error()
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case isAny(err, refusedErrors):
 		return webhook.FaultRefused, "the connection was refused"
-	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+	case isAny(err, unreachableErrors):
 		return webhook.FaultUnreachable, "there is no way to the receiver"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
-		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+	case isAny(err, resetErrors), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, io.ErrClosedPipe), errors.Is(err, net.ErrClosed):
 		if phase == webhook.PhaseTLS {
 			return webhook.FaultTLS, "the receiver closed the connection in the TLS handshake"
 		}
 		return webhook.FaultReset, "the receiver closed the connection before the answer's end"
 	}
 	return "", ""
+}
+
+func isAny(err error, numbers []syscall.Errno) bool {
+	for _, number := range numbers {
+		if errors.Is(err, number) {
+			return true
+		}
+	}
+	return false
 }
 
 // Messages are shown to whoever owns the endpoint, who may be a stranger to our network:

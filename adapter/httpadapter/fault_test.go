@@ -109,6 +109,7 @@ func TestFaultsHaveStableCodes(t *testing.T) {
 		"private name":      {own, "http://inside.example/", webhook.FaultBlockedAddress, client, webhook.PhaseConnect, "10.1.2.3"},
 		"metadata":          {own, "https://meta.example/", webhook.FaultBlockedAddress, client, webhook.PhaseConnect, "169.254"},
 		"loopback, default": {httpadapter.Options{Egress: egress.Options{}}, silent, webhook.FaultBlockedAddress, client, webhook.PhaseConnect, ""},
+		"https alone":       {httpadapter.Options{Egress: egress.Options{HTTPSOnly: true, Allow: loopback}}, silent, webhook.FaultBlockedAddress, client, webhook.PhaseConnect, ""},
 		"nothing listens":   {own, closedPort(), webhook.FaultRefused, client, webhook.PhaseConnect, ""},
 		"never connects":    {httpadapter.Options{Dialer: stuck{}}, "http://127.0.0.1/", webhook.FaultConnectTimeout, timedOut, webhook.PhaseConnect, ""},
 		"no route":          {httpadapter.Options{Dialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}}, "http://192.0.2.1/", "", client, webhook.PhaseConnect, ""},

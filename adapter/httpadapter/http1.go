@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type http1 struct {
 	top    net.Conn // what HTTP is spoken on: bottom, or TLS above it
 	bottom net.Conn
 	probe  *probe // nil where the connection can't be looked at
+	plain  bool   // TCP alone, which holds nothing back
 	// closes makes each request ask for the connection to be closed behind it.
 	closes bool
 	header int64 // most bytes of an answer's header
@@ -54,7 +56,8 @@ var (
 )
 
 func newHTTP1(top, bottom net.Conn, o *Options) *http1 {
-	h := &http1{top: top, bottom: bottom, probe: newProbe(bottom), closes: o.KeepAlive < 0, header: int64(o.MaxHeaderBytes)}
+	_, plain := top.(*net.TCPConn)
+	h := &http1{top: top, bottom: bottom, probe: newProbe(bottom), plain: plain, closes: o.KeepAlive < 0, header: int64(o.MaxHeaderBytes)}
 	h.abort = func() { _ = bottom.SetDeadline(longAgo) }
 	return h
 }
@@ -62,11 +65,23 @@ func newHTTP1(top, bottom net.Conn, o *Options) *http1 {
 // ready says whether the peer still waits for a request: it neither closed the
 // connection nor sent something unasked.
 func (h *http1) ready() bool {
-	if h.probe == nil {
+	if h.probe != nil {
+		// The deadline of the request before may have passed; looking would fail.
+		if h.bottom.SetDeadline(time.Time{}) != nil || !h.probe.quiet() {
+			return false
+		}
+	}
+	if h.plain {
 		return true
 	}
-	// The deadline of the request before may have passed; looking would fail.
-	return h.bottom.SetDeadline(time.Time{}) == nil && h.probe.quiet()
+	// TLS may have decrypted more than was asked for. With a deadline that has passed, this
+	// gives what it holds and does not read on.
+	if h.bottom.SetDeadline(longAgo) != nil {
+		return false
+	}
+	var one [1]byte
+	n, err := h.top.Read(one[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // close ends the connection. It does not take leave in TLS: that could wait for a peer
