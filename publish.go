@@ -29,6 +29,14 @@ import (
 // ctx, the event may have been accepted all the same: publish it again, under a Once, to
 // be sure that it is accepted a single time.
 func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
+	accepted, err := o.publish(ctx, event)
+	if err != nil {
+		o.engine.tally.refuse(err)
+	}
+	return accepted, err
+}
+
+func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
 	if err := o.engine.checkEvent(&event); err != nil {
 		return webhook.Event{}, err
 	}
@@ -46,6 +54,7 @@ func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhoo
 		}
 		switch verdict.Kind {
 		case store.Accepted, store.Replayed:
+			o.engine.tally.accept(verdict.Kind)
 			event.ID = o.engine.records.IDs.Event(verdict.AcceptedAt, verdict.Event)
 			event.Tenant = o.engine.records.IDs.Tenant(routes.Tenant.CreatedAt, routes.Tenant.Key)
 			event.AcceptedAt = verdict.AcceptedAt

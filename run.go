@@ -41,6 +41,9 @@ type machinery struct {
 	failing  *failing.Watch
 	lanes    *dispatch.Dispatcher
 	writer   *commit.Writer
+	tally    *tally
+	// adapter is the engine's own; nil where Options has one.
+	adapter *httpadapter.Adapter
 	// closers are closed, in order, when nothing is sent any more.
 	closers []io.Closer
 }
@@ -67,15 +70,20 @@ func (e *Engine) assemble() error {
 	e.failing = failing.New(e.opts.DisableAfter)
 	e.outcomes = outcome.New()
 	e.outcomes.Judge = e.failing.Judge
-	e.lanes = dispatch.New(lane.Limits{
+	e.lanes = dispatch.New(e.laneLimits(), e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
+	e.tally = newTally()
+	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally}, commit.Limits{}, e.opts.Logger)
+	return nil
+}
+
+func (e *Engine) laneLimits() lane.Limits {
+	return lane.Limits{
 		Attempts:   e.opts.MaxAttempts,
 		Unrecorded: unrecordedPerAttempt * e.opts.MaxAttempts,
 		Rows:       heldRows,
 		Bytes:      e.opts.MaxMemoryBytes,
 		Page:       pageRows,
-	}, e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
-	e.writer = commit.New(e.store, e.intake, e.outcomes, e.lanes, commit.Limits{}, e.opts.Logger)
-	return nil
+	}
 }
 
 // httpAdapter makes the engine's own adapter. The lanes keep the limits: the adapter has
@@ -95,6 +103,7 @@ func (e *Engine) httpAdapter() (webhook.Adapter, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.adapter = adapter
 	e.closers = append(e.closers, adapter, dialer)
 	return adapter, nil
 }

@@ -22,6 +22,9 @@ type Options struct {
 	// Logger hears of each request that failed by the server's own fault (Error, and Warn
 	// for overload), and of every request at Debug. Nil is silent.
 	Logger *slog.Logger
+	// Metrics is served at /metrics to whoever has a token of an organisation; nil is
+	// nothing there.
+	Metrics http.Handler
 	// Version is told at "/"; "" is "unknown".
 	Version string
 }
@@ -35,6 +38,7 @@ type API struct {
 	tokens  tokens
 	log     *slog.Logger
 	version string
+	metrics http.Handler
 	mux     *http.ServeMux
 }
 
@@ -45,7 +49,7 @@ func New(engine *neohook.Engine, opts Options) (*API, error) {
 	}
 	api := &API{
 		engine: engine, log: opts.Logger, version: opts.Version, mux: http.NewServeMux(),
-		tokens: tokens{source: opts.Tokens},
+		tokens: tokens{source: opts.Tokens}, metrics: opts.Metrics,
 	}
 	if api.log == nil {
 		api.log = slog.New(slog.DiscardHandler)
@@ -54,6 +58,9 @@ func New(engine *neohook.Engine, opts Options) (*API, error) {
 		api.version = "unknown"
 	}
 	api.route(operations())
+	if api.metrics != nil {
+		api.mux.Handle(metricsPath, metricsPage{api})
+	}
 	return api, nil
 }
 

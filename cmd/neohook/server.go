@@ -32,8 +32,8 @@ type server struct {
 	store    *sqlite.Store
 	engine   *neohook.Engine
 	http     *http.Server
-	// debug serves profiles; nil where none are asked for.
-	debug net.Listener
+	// aside is what is served beside the API, to whoever can reach it.
+	aside []asideService
 	// token is the text of the API token; "" where it is lost.
 	token string
 }
@@ -54,10 +54,8 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if srv.listener, err = listen(ctx, s.Listen); err != nil {
 		return nil, err
 	}
-	if s.DebugListen != "" {
-		if srv.debug, err = listen(ctx, s.DebugListen); err != nil {
-			return nil, err
-		}
+	if err := srv.listenAside(ctx, "profiles", s.DebugListen, profiles()); err != nil {
+		return nil, err
 	}
 	if srv.store, err = openStore(ctx, folder); err != nil {
 		return nil, err
@@ -71,7 +69,11 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	} else if err != nil {
 		return nil, err
 	}
-	api, err := httpapi.New(srv.engine, httpapi.Options{Tokens: srv.store, Logger: log, Version: programVersion()})
+	scrape := metricsHandler(srv.engine)
+	if err := srv.listenAside(ctx, "metrics", s.MetricsListen, onlyAt("/metrics", scrape)); err != nil {
+		return nil, err
+	}
+	api, err := httpapi.New(srv.engine, httpapi.Options{Tokens: srv.store, Logger: log, Version: programVersion(), Metrics: scrape})
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func disableAfter(setting time.Duration) time.Duration {
 //     requestGrace. The engine works on meanwhile, since they may be publishing.
 //  2. The engine starts no attempt. Those in flight go on until they end, or are cut off
 //     uncounted after the setting's grace. What came of them is on disk.
-//  3. Profiles are served until here.
+//  3. Metrics and profiles are served until here, where they have their own addresses.
 //  4. close: the store, and with it the lock on the folder.
 //
 // Should a part end by itself, the rest ends too.
@@ -129,17 +131,18 @@ func (srv *server) run(ctx context.Context) error {
 	defer stopDelivering()
 
 	var wg sync.WaitGroup
-	var profiled, delivered error
-	profiling, stopProfiling := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopProfiling()
-	if srv.debug != nil {
+	var delivered error
+	servedAside := make([]error, len(srv.aside))
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+	for i, service := range srv.aside {
 		wg.Go(func() {
 			defer stopServing()
-			profiled = serveHTTP(profiling, newHTTPServer(profiles(), srv.log), srv.debug, 0)
+			servedAside[i] = serveHTTP(watching, newHTTPServer(service.handler, srv.log), service.listener, 0)
 		})
 	}
 	wg.Go(func() {
-		defer stopProfiling()
+		defer stopWatching()
 		defer stopServing()
 		delivered = srv.engine.Run(delivering)
 	})
@@ -149,7 +152,27 @@ func (srv *server) run(ctx context.Context) error {
 	if delivered != nil {
 		delivered = fmt.Errorf("delivery ended: %w", delivered)
 	}
-	return errors.Join(delivered, served, profiled)
+	return errors.Join(delivered, served, errors.Join(servedAside...))
+}
+
+// asideService is what is served on an address of its own.
+type asideService struct {
+	listener net.Listener
+	handler  http.Handler
+}
+
+// listenAside takes the address of a service, if it has one.
+func (srv *server) listenAside(ctx context.Context, what string, on address, handler http.Handler) error {
+	if on == "" {
+		return nil
+	}
+	listener, err := listen(ctx, on)
+	if err != nil {
+		return err
+	}
+	srv.log.InfoContext(ctx, "serving "+what, "url", baseURL(listener))
+	srv.aside = append(srv.aside, asideService{listener, handler})
+	return nil
 }
 
 // profiles serves what net/http/pprof would put on every server of the process.
@@ -166,10 +189,11 @@ func profiles() http.Handler {
 // close lets go of the folder and the address. It is called once run has returned, or
 // instead of it.
 func (srv *server) close() error {
-	for _, listener := range []net.Listener{srv.listener, srv.debug} {
-		if listener != nil {
-			_ = listener.Close() // run has closed it already, if it ran
-		}
+	if srv.listener != nil {
+		_ = srv.listener.Close() // run has closed it already, if it ran
+	}
+	for _, service := range srv.aside {
+		_ = service.listener.Close()
 	}
 	if srv.store == nil {
 		return nil

@@ -36,6 +36,7 @@ type settings struct {
 	Grace               span      `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
 	KeysetFile          string    `placeholder:"FILE" help:"File of the key set that seals secrets in the database. Default: beside the database, made at the first start."`
 	Keyset              string    `placeholder:"JSON" secret:"" hidden:"" help:"The key set itself, a Tink keyset in JSON; wins over keyset-file."`
+	MetricsListen       address   `placeholder:"HOST:PORT" help:"Address metrics are served on, to whoever can reach it. Default: none; with the API token they are at /metrics of the API in any case."`
 	DebugListen         address   `placeholder:"HOST:PORT" help:"Address profiles (net/http/pprof) are served on, to whoever can reach it. Default: none."`
 	LogLevel            logLevel  `placeholder:"LEVEL" default:"info" help:"Least severe messages to log: debug, info, warn or error."`
 	LogFormat           logFormat `placeholder:"FORMAT" default:"text" help:"How messages are logged: text or json."`

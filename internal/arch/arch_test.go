@@ -105,7 +105,8 @@ type rule struct {
 // of the standard library is a type in net/http and can't be kept out by its name.
 var edges = []string{
 	module + "/httpapi/...", module + "/cmd/...", module + "/dashboard/...", module + "/bench/...", module + "/examples/...",
-	"github.com/alecthomas/kong", "go.yaml.in/yaml/...", "golang.org/x/term",
+	"github.com/alecthomas/kong", "go.yaml.in/yaml/v3/...", "golang.org/x/term",
+	module + "/metrics", "github.com/prometheus/...",
 	"github.com/go-chi/...", "github.com/gorilla/...", "github.com/aws/...", "github.com/nats-io/...",
 	"github.com/rabbitmq/...", "github.com/twmb/franz-go/...", "cloud.google.com/...", "html/template",
 }

@@ -145,6 +145,17 @@ func (d *Dispatcher) Look(now time.Time, endpoint store.EndpointKey, event store
 	return d.board.Look(now, endpoint, event)
 }
 
+// Survey returns what the deliveries in memory wait for. It looks at every lane, and lets
+// others go before while it does.
+func (d *Dispatcher) Survey() lane.Survey {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.board.Survey(time.Now(), func() {
+		d.mu.Unlock()
+		d.mu.Lock() //nolint:staticcheck // whoever waits goes first
+	})
+}
+
 // Run sends until ctx ends. Then it begins nothing more, lets what is in flight go on
 // for grace, cancels the rest, and returns when the last attempt has ended.
 func (d *Dispatcher) Run(ctx context.Context, grace time.Duration) {

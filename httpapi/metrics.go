@@ -1,0 +1,36 @@
+package httpapi
+
+import (
+	"bytes"
+	"net/http"
+)
+
+// metricsPath is where Options.Metrics is served, as Prometheus looks for it by default.
+const metricsPath = "/metrics"
+
+// metricsPage serves Options.Metrics to whoever has a token: what it tells, though
+// without names, is the operator's business.
+type metricsPage struct{ api *API }
+
+func (page metricsPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{
+		api: page.api, req: r, resp: w, id: requestID(), buf: new(bytes.Buffer),
+		op: &operation{name: "metrics", method: http.MethodGet, scope: organisationOnly},
+	}
+	header := w.Header()
+	header[requestIDHeader] = []string{c.id}
+	header["Cache-Control"] = noStore
+	header["X-Content-Type-Options"] = noSniff
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		c.refuse(&refusal{
+			status: http.StatusMethodNotAllowed, code: "method_not_allowed", allow: "GET, HEAD",
+			detail: "This path takes GET, HEAD",
+		})
+		return
+	}
+	if err := c.authenticate(); err != nil {
+		c.refuse(err)
+		return
+	}
+	page.api.metrics.ServeHTTP(w, r)
+}
