@@ -124,11 +124,16 @@ func TestNothingIsShared(t *testing.T) {
 		t.Fatal(err)
 	}
 	given.EventTypes[0], given.Channels[0], given.Metadata["k"] = "changed", "changed", "changed"
+	given.Schedule[0], given.FinalStatuses[0] = 0, 0
 	ep, err := tr.Endpoint(&tenant, &stored)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ep.EventTypes[0], ep.Channels[0], ep.Metadata["k"] = "changed", "changed", "changed"
+	ep.Schedule[0], ep.FinalStatuses[0] = 0, 0
+	if stored.Schedule[0] != time.Minute || stored.FinalStatuses[0] != 400 {
+		t.Errorf("a change went through: %v %v", stored.Schedule, stored.FinalStatuses)
+	}
 	if tenant.Metadata["k"] != "v" || stored.EventTypes[0] != "a.b" || stored.Channels[0] != "eu" || stored.Metadata["k"] != "v" {
 		t.Errorf("a change went through: %+v %+v", tenant, stored)
 	}
