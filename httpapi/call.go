@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -147,6 +148,7 @@ func (c *call) logFault(no *refusal) {
 	switch {
 	case c.ctx().Err() != nil:
 		level = slog.LevelDebug // the client has gone: nothing failed
+	case errors.Is(no.cause, store.ErrFull): // does not pass by itself
 	case no.status == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
 	}

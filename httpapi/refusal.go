@@ -116,6 +116,11 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusServiceUnavailable, code: "contended", retryAfter: "1", cause: err,
 			detail: "Others kept changing the same thing. Repeat the request",
 		}
+	case errors.Is(err, store.ErrFull):
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "storage_full", retryAfter: "10", cause: err,
+			detail: "The server has no room on its disk. The request was not carried out: repeat it",
+		}
 	case errors.Is(err, store.ErrCommitUnknown):
 		return &refusal{
 			status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: "1", cause: err,

@@ -28,6 +28,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		"stopped":          {neohook.ErrStopped, 503, "stopping", "5"},
 		"store closed":     {store.ErrClosed, 503, "stopping", "5"},
 		"stale":            {store.ErrStale, 503, "contended", "1"},
+		"disk full":        {store.ErrFull, 503, "storage_full", "10"},
 		"commit unknown":   {store.ErrCommitUnknown, 503, "unavailable", "1"},
 		"cancelled":        {context.Canceled, 503, "timeout", "1"},
 		"deadline":         {context.DeadlineExceeded, 503, "timeout", "1"},

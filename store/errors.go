@@ -12,6 +12,9 @@ var (
 	// ErrCommitUnknown is returned where the connection broke while committing: all of
 	// the transaction is stored or none of it, and the store can't tell which.
 	ErrCommitUnknown = errors.New("outcome of the commit is unknown")
+	// ErrFull is returned where there is no room to store a change. Nothing of it is
+	// stored, and it can be repeated once there is.
+	ErrFull = errors.New("no room to store it")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("store is closed")
 )

@@ -141,6 +141,24 @@ func TestLedgerKnowsEveryEvent(t *testing.T) {
 	}
 }
 
+func TestFullDiskIsToldAndStoresNothing(t *testing.T) {
+	s := openSmall(t, t.TempDir(), 500)
+	defer s.Close()
+	p := newPublisher(t, s)
+	p.script("PRAGMA max_page_count = 1") // as many as there are; gone with the connection
+	large := p.accept
+	large.Payload = make([]byte, 1<<20)
+	verdicts, err := s.Commit(t.Context(), &store.Batch{Now: p.now, Accepts: []store.Accept{large}})
+	if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrCommitUnknown) {
+		t.Fatalf("verdicts %v, error %v, want ErrFull", verdicts, err)
+	}
+	p.want(p.publish(time.Hour, 0, 1), store.Accepted)
+	listed, err := s.Events(t.Context(), p.accept.Tenant, store.EventFilter{}, store.Page{Limit: 9})
+	if err != nil || len(listed.Items) != 1 {
+		t.Errorf("%d events, error %v, want the one that came when there was room", len(listed.Items), err)
+	}
+}
+
 // TestUndoneBatchLeavesNothing breaks the transaction in two ways: by one after which it
 // can be rolled back, and by one that has SQLite end it, so that the connection is
 // replaced.

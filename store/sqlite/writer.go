@@ -73,7 +73,8 @@ func (w *writer) close() error {
 }
 
 // write runs change as one transaction, durable when it returns nil. Where change
-// returns an error or panics, nothing of it stays, and the error is returned as it is.
+// returns an error or panics, nothing of it stays, and the error is returned as it is;
+// where the disk is full it is an ErrFull too.
 func (s *Store) write(ctx context.Context, change func(context.Context, *writer) error) error {
 	w, err := take(ctx, s, s.writer)
 	if err != nil {
@@ -88,7 +89,12 @@ func (s *Store) write(ctx context.Context, change func(context.Context, *writer)
 	return nil
 }
 
-func (w *writer) transact(ctx context.Context, change func(context.Context, *writer) error) error {
+func (w *writer) transact(ctx context.Context, change func(context.Context, *writer) error) (err error) {
+	defer func() {
+		if resultCode(err) == sqlite3.SQLITE_FULL {
+			err = fmt.Errorf("%w: %w", store.ErrFull, err)
+		}
+	}()
 	if w.conn == nil {
 		if err := w.connect(ctx); err != nil {
 			return fmt.Errorf("reconnect: %w", err)
