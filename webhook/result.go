@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -45,6 +46,21 @@ type Result struct {
 	// StatusCode, Header and Body hold what did come); nil where there is one. A
 	// destination whose refusals have codes has a Fault of the kind FaultAnswered.
 	Fault *Fault
+}
+
+// NotMade is the Result of an attempt that was not made, for the reason in fault. It serves
+// adapters. The delivery and the endpoint say which attempt it was and where it would have
+// gone; either may be nil, and a verification has no delivery.
+func NotMade(delivery *Delivery, endpoint *Endpoint, fault *Fault) Result {
+	now := time.Now()
+	result := Result{Attempt: 1, StartedAt: now, CompletedAt: now, Fault: fault}
+	if delivery != nil {
+		result.Attempt = max(1, delivery.Attempt)
+	}
+	if endpoint != nil {
+		result.URL, result.Method = endpoint.ShownURL(), cmp.Or(endpoint.Method, DefaultMethod)
+	}
+	return result
 }
 
 // Duration is the time from the start of the attempt to its completion.

@@ -138,3 +138,31 @@ func FuzzCutText(f *testing.F) {
 		}
 	})
 }
+
+func TestNotMadeTellsWhatIsKnown(t *testing.T) {
+	fault := &webhook.Fault{Kind: webhook.FaultClient, Code: webhook.FaultClosed, Message: "closed"}
+	endpoint := &webhook.Endpoint{URL: "https://me:secret@example.com/hook"}
+	tests := map[string]struct {
+		delivery *webhook.Delivery
+		endpoint *webhook.Endpoint
+		want     webhook.Result
+	}{
+		"nothing":            {nil, nil, webhook.Result{Attempt: 1}},
+		"a delivery alone":   {&webhook.Delivery{Attempt: 3}, nil, webhook.Result{Attempt: 3}},
+		"no number":          {&webhook.Delivery{}, nil, webhook.Result{Attempt: 1}},
+		"both":               {&webhook.Delivery{Attempt: 2}, endpoint, webhook.Result{Attempt: 2, URL: "https://me:xxxxx@example.com/hook", Method: "POST"}},
+		"another method":     {nil, &webhook.Endpoint{URL: "https://example.com/", Method: "PUT"}, webhook.Result{Attempt: 1, URL: "https://example.com/", Method: "PUT"}},
+		"a URL that is none": {nil, &webhook.Endpoint{URL: "https://me:secret@%zz/"}, webhook.Result{Attempt: 1, Method: "POST"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := webhook.NotMade(test.delivery, test.endpoint, fault)
+			if got.StartedAt.IsZero() || !got.CompletedAt.Equal(got.StartedAt) || got.Fault != fault {
+				t.Errorf("from %v to %v with %v, want one instant and the fault given", got.StartedAt, got.CompletedAt, got.Fault)
+			}
+			if got.Attempt != test.want.Attempt || got.URL != test.want.URL || got.Method != test.want.Method || got.Success {
+				t.Errorf("result = %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}

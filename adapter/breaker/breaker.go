@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"fmt"
@@ -186,10 +185,9 @@ func refused(delivery *webhook.Delivery, endpoint *webhook.Endpoint, no *refusal
 	if no.state == Open {
 		message = fmt.Sprintf("the endpoint failed too often and is left alone for another %v", no.remaining.Round(time.Millisecond))
 	}
-	now := time.Now()
-	return webhook.Result{
-		Attempt: max(1, delivery.Attempt), URL: endpoint.ShownURL(), Method: cmp.Or(endpoint.Method, webhook.DefaultMethod),
-		StartedAt: now, CompletedAt: now, RetryAfter: no.remaining,
-		Fault: &webhook.Fault{Kind: webhook.FaultClient, Code: FaultOpen, Phase: webhook.PhasePrepare, Message: message},
-	}
+	result := webhook.NotMade(delivery, endpoint, &webhook.Fault{
+		Kind: webhook.FaultClient, Code: FaultOpen, Phase: webhook.PhasePrepare, Message: message,
+	})
+	result.RetryAfter = no.remaining
+	return result
 }

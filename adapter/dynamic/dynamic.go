@@ -1,14 +1,12 @@
 package dynamic
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/neohook/neohook/adapter/httpadapter"
 	"github.com/neohook/neohook/webhook"
@@ -105,11 +103,7 @@ func (a *Adapter) exchange(next *generation) {
 func (a *Adapter) Deliver(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint) webhook.Result {
 	g := a.enter()
 	if g == nil {
-		attempt := 1
-		if delivery != nil {
-			attempt = max(1, delivery.Attempt)
-		}
-		return refused(attempt, endpoint)
+		return refused(delivery, endpoint)
 	}
 	defer a.leave(g)
 	return g.Deliver(ctx, delivery, endpoint)
@@ -119,7 +113,7 @@ func (a *Adapter) Deliver(ctx context.Context, delivery *webhook.Delivery, endpo
 func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payload []byte) webhook.Result {
 	g := a.enter()
 	if g == nil {
-		return refused(1, endpoint)
+		return refused(nil, endpoint)
 	}
 	defer a.leave(g)
 	return g.Verify(ctx, endpoint, payload)
@@ -244,14 +238,8 @@ func (a *Adapter) settle(g *generation) {
 
 const closedMessage = "the adapter was closed"
 
-func refused(attempt int, endpoint *webhook.Endpoint) webhook.Result {
-	now := time.Now()
-	result := webhook.Result{
-		Attempt: attempt, StartedAt: now, CompletedAt: now,
-		Fault: &webhook.Fault{Kind: webhook.FaultClient, Code: webhook.FaultClosed, Phase: webhook.PhasePrepare, Message: closedMessage},
-	}
-	if endpoint != nil {
-		result.URL, result.Method = endpoint.ShownURL(), cmp.Or(endpoint.Method, webhook.DefaultMethod)
-	}
-	return result
+func refused(delivery *webhook.Delivery, endpoint *webhook.Endpoint) webhook.Result {
+	return webhook.NotMade(delivery, endpoint, &webhook.Fault{
+		Kind: webhook.FaultClient, Code: webhook.FaultClosed, Phase: webhook.PhasePrepare, Message: closedMessage,
+	})
 }

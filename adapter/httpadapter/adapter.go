@@ -3,7 +3,6 @@ package httpadapter
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -76,49 +75,33 @@ func New(opts Options) (*Adapter, error) {
 // succeeds with a status of 2xx. Redirects are not followed. It makes one attempt.
 func (a *Adapter) Deliver(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint) webhook.Result {
 	if delivery == nil {
-		return refuseTo(endpoint, 1, errors.New("the delivery is nil"))
+		return refused(nil, endpoint, errors.New("the delivery is nil"))
 	}
 	return a.post(ctx, delivery, endpoint, taken)
 }
 
 // Verify sends an endpoint a test event, signed as a delivery is, and succeeds with a
 // status below 500. A nil payload is the verification event, of the type
-// "verification.test" with the present time and {"test": true}.
+// "verification.test" with the present time and {"test": true}: webhook.VerificationPayload.
 func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payload []byte) webhook.Result {
 	if payload == nil {
-		payload = verification(time.Now())
+		payload = webhook.VerificationPayload(time.Now())
 	}
 	test := &webhook.Delivery{
-		ID: webhook.NewDeliveryID(), Event: webhook.NewEventID(), EventType: VerificationType, Payload: payload,
+		ID: webhook.NewDeliveryID(), Event: webhook.NewEventID(), EventType: webhook.VerificationType, Payload: payload,
 	}
 	return a.post(ctx, test, endpoint, there)
-}
-
-// VerificationType is the event type of the payload that Verify sends by itself.
-const VerificationType = "verification.test"
-
-func verification(now time.Time) []byte {
-	type data struct {
-		Test bool `json:"test"`
-	}
-	payload, _ := json.Marshal(struct { // of these types it can't fail
-		EventType string    `json:"event_type"`
-		Timestamp time.Time `json:"timestamp"`
-		Data      data      `json:"data"`
-	}{VerificationType, now.UTC().Truncate(time.Second), data{true}})
-	return payload
 }
 
 // TestConnectivity asks with HEAD whether something at the URL speaks HTTP: any answer is
 // a success. The timeout is that of the request; 0 is the adapter's. The request is not
 // signed. A failure tells the phase it came in, in its Fault.
 func (a *Adapter) TestConnectivity(ctx context.Context, url string, timeout time.Duration) webhook.Result {
-	result := webhook.Result{Attempt: 1, Method: http.MethodHead, URL: (&webhook.Endpoint{URL: url}).ShownURL()}
 	target, err := a.targets.get(url, parseTarget)
 	if err != nil {
-		return refused(result, err)
+		return refused(nil, &webhook.Endpoint{URL: url, Method: http.MethodHead}, err)
 	}
-	result.URL = target.shown
+	result := webhook.Result{Attempt: 1, URL: target.shown, Method: http.MethodHead}
 	a.run(ctx, &job{
 		message:  message{method: http.MethodHead, target: target, bodiless: true},
 		timeout:  cmp.Or(max(0, timeout), a.opts.Timeout),
@@ -133,22 +116,21 @@ func there(status int) bool    { return status > 0 && status < 500 }
 func answered(status int) bool { return status > 0 }
 
 func (a *Adapter) post(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint, success func(int) bool) webhook.Result {
-	attempt := attemptNumber(delivery)
 	if endpoint == nil {
-		return refuseTo(nil, attempt, errors.New("the endpoint is nil"))
+		return refused(delivery, nil, errors.New("the endpoint is nil"))
 	}
 	method := cmp.Or(endpoint.Method, webhook.DefaultMethod)
 	if err := checkMethod(method); err != nil {
-		return refuseTo(endpoint, attempt, err)
+		return refused(delivery, endpoint, err)
 	}
 	if err := checkProtocol(endpoint.Protocol); err != nil {
-		return refuseTo(endpoint, attempt, fmt.Errorf("the protocol: %w", err))
+		return refused(delivery, endpoint, fmt.Errorf("the protocol: %w", err))
 	}
 	target, err := a.targets.get(endpoint.URL, parseTarget)
 	if err != nil {
-		return refuseTo(endpoint, attempt, err)
+		return refused(delivery, endpoint, err)
 	}
-	result := webhook.Result{Attempt: attempt, URL: target.shown, Method: method}
+	result := webhook.Result{Attempt: attemptNumber(delivery), URL: target.shown, Method: method}
 	a.run(ctx, &job{
 		message:  message{method: method, target: target, body: delivery.Payload},
 		timeout:  cmp.Or(max(0, endpoint.Timeout), a.opts.Timeout),
@@ -166,21 +148,9 @@ func checkMethod(method string) error {
 	return nil
 }
 
-// refuseTo is the result of a request to an endpoint that was not made.
-func refuseTo(endpoint *webhook.Endpoint, attempt int, err error) webhook.Result {
-	result := webhook.Result{Attempt: attempt}
-	if endpoint != nil {
-		result.Method = cmp.Or(endpoint.Method, webhook.DefaultMethod)
-		result.URL = endpoint.ShownURL()
-	}
-	return refused(result, err)
-}
-
-func refused(result webhook.Result, err error) webhook.Result {
-	result.StartedAt = time.Now()
-	result.CompletedAt = result.StartedAt
-	result.Fault = invalid(err)
-	return result
+// refused is the result of a request that can't be made as it is.
+func refused(delivery *webhook.Delivery, endpoint *webhook.Endpoint, err error) webhook.Result {
+	return webhook.NotMade(delivery, endpoint, invalid(err))
 }
 
 // acquire waits for one of the places.

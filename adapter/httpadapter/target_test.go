@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/neohook/neohook/webhook"
 )
 
 func TestTargetsAreReadFromURLs(t *testing.T) {
@@ -85,6 +87,24 @@ func TestCleanupIsDoneWithinOneTTL(t *testing.T) {
 		}
 		if got := o.cleanupEvery().String(); got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// What could not be sent told its URL as it came.
+func TestUnsendableURLIsToldWithoutItsPassword(t *testing.T) {
+	adapter, err := New(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer adapter.Close()
+	const url = "ftp://me:secret@example.com/"
+	for name, result := range map[string]webhook.Result{
+		"connectivity": adapter.TestConnectivity(t.Context(), url, 0),
+		"delivery":     adapter.Deliver(t.Context(), &webhook.Delivery{ID: "dlv_1"}, &webhook.Endpoint{URL: url}),
+	} {
+		if want := "ftp://me:xxxxx@example.com/"; result.Fault == nil || result.URL != want || strings.Contains(result.Fault.Message, "secret") {
+			t.Errorf("%s: url = %q, fault = %v, want %q and a fault without the password", name, result.URL, result.Fault, want)
 		}
 	}
 }

@@ -109,16 +109,16 @@ func (a *Adapter) Wait(ctx context.Context, n int) error {
 // Deliver keeps the delivery and answers it. It succeeds with a status of 2xx.
 func (a *Adapter) Deliver(ctx context.Context, delivery *webhook.Delivery, endpoint *webhook.Endpoint) webhook.Result {
 	if delivery == nil {
-		return a.refuse(endpoint, 1, webhook.FaultInvalidRequest, errors.New("the delivery is nil"))
+		return refused(nil, endpoint, webhook.FaultInvalidRequest, errors.New("the delivery is nil"))
 	}
 	return a.answer(ctx, &Request{Delivery: *delivery}, endpoint)
 }
 
 // Verify keeps the payload and answers it. It succeeds with a status below 500. A nil
-// payload is {"event_type":"verification.test"}.
+// payload is webhook.VerificationPayload.
 func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payload []byte) webhook.Result {
 	if payload == nil {
-		payload = []byte(`{"event_type":"verification.test"}`)
+		payload = webhook.VerificationPayload(time.Now())
 	}
 	return a.answer(ctx, &Request{Verify: true, Delivery: webhook.Delivery{Payload: payload}}, endpoint)
 }
@@ -156,17 +156,16 @@ func (a *Adapter) closingLocked() chan struct{} {
 }
 
 func (a *Adapter) answer(ctx context.Context, request *Request, endpoint *webhook.Endpoint) webhook.Result {
-	attempt := max(1, request.Delivery.Attempt)
 	if endpoint == nil {
-		return a.refuse(nil, attempt, webhook.FaultInvalidRequest, errors.New("the endpoint is nil"))
+		return refused(&request.Delivery, nil, webhook.FaultInvalidRequest, errors.New("the endpoint is nil"))
 	}
 	if err := ctx.Err(); err != nil {
-		return a.refuse(endpoint, attempt, webhook.FaultCancelled, fmt.Errorf("the caller ended the attempt: %w", err))
+		return refused(&request.Delivery, endpoint, webhook.FaultCancelled, fmt.Errorf("the caller ended the attempt: %w", err))
 	}
 	request.copyFrom(endpoint)
 	reply, closing, ok := a.enter(request)
 	if !ok {
-		return a.refuse(endpoint, attempt, webhook.FaultClosed, errClosed)
+		return refused(&request.Delivery, endpoint, webhook.FaultClosed, errClosed)
 	}
 	defer a.inFlight.Done()
 	if a.Answer != nil {
@@ -174,7 +173,7 @@ func (a *Adapter) answer(ctx context.Context, request *Request, endpoint *webhoo
 	}
 
 	result := webhook.Result{
-		Attempt: attempt, URL: endpoint.ShownURL(), Method: cmp.Or(endpoint.Method, webhook.DefaultMethod),
+		Attempt: max(1, request.Delivery.Attempt), URL: endpoint.ShownURL(), Method: cmp.Or(endpoint.Method, webhook.DefaultMethod),
 		StartedAt: request.At, BytesSent: int64(len(request.Delivery.Payload)),
 	}
 	timeout := cmp.Or(max(0, endpoint.Timeout), webhook.DefaultTimeout)
@@ -236,14 +235,9 @@ func (a *Adapter) enter(request *Request) (Reply, <-chan struct{}, bool) {
 	return a.script.next(), closing, true
 }
 
-// refuse is the result of a request that was not made.
-func (a *Adapter) refuse(endpoint *webhook.Endpoint, attempt int, code webhook.FaultCode, err error) webhook.Result {
-	result := webhook.Result{Attempt: attempt, StartedAt: time.Now(), Fault: fault(code, webhook.PhasePrepare, err)}
-	result.CompletedAt = result.StartedAt
-	if endpoint != nil {
-		result.URL, result.Method = endpoint.ShownURL(), cmp.Or(endpoint.Method, webhook.DefaultMethod)
-	}
-	return result
+// refused is the result of a request that was not made.
+func refused(delivery *webhook.Delivery, endpoint *webhook.Endpoint, code webhook.FaultCode, err error) webhook.Result {
+	return webhook.NotMade(delivery, endpoint, fault(code, webhook.PhasePrepare, err))
 }
 
 func fault(code webhook.FaultCode, phase webhook.Phase, err error) *webhook.Fault {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -125,10 +124,10 @@ func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payloa
 		return asked
 	}
 	if payload == nil {
-		payload = verification(r.StartedAt)
+		payload = webhook.VerificationPayload(r.StartedAt)
 	}
 	r = a.send(ctx, r, queue, &webhook.Delivery{
-		ID: webhook.NewDeliveryID(), Event: webhook.NewEventID(), EventType: httpadapter.VerificationType, Payload: payload,
+		ID: webhook.NewDeliveryID(), Event: webhook.NewEventID(), EventType: webhook.VerificationType, Payload: payload,
 	}, endpoint, max(time.Millisecond, timeout-time.Since(r.StartedAt)))
 	if limit := attributes[string(types.QueueAttributeNameMaximumMessageSize)]; limit != "" && r.Header != nil {
 		http.Header(r.Header).Set(HeaderMaximumMessageSize, limit)
@@ -136,23 +135,11 @@ func (a *Adapter) Verify(ctx context.Context, endpoint *webhook.Endpoint, payloa
 	return r
 }
 
-func verification(now time.Time) []byte {
-	payload, _ := json.Marshal(map[string]any{ // of these types it can't fail
-		"event_type": httpadapter.VerificationType,
-		"timestamp":  now.UTC().Truncate(time.Second),
-		"data":       map[string]bool{"test": true},
-	})
-	return payload
-}
-
 // begin is the result of an attempt that begins now.
 func begin(endpoint *webhook.Endpoint) webhook.Result {
 	r := webhook.Result{Attempt: 1, Method: http.MethodPost, StartedAt: time.Now()}
-	if endpoint == nil {
-		return r
-	}
-	if parsed, err := url.Parse(endpoint.URL); err == nil {
-		r.URL = parsed.Redacted()
+	if endpoint != nil {
+		r.URL = endpoint.ShownURL()
 	}
 	return r
 }
