@@ -4,6 +4,7 @@ package attempt
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/neohook/neohook/internal/lane"
@@ -27,6 +28,10 @@ type IDs interface {
 	Event(acceptedAt time.Time, key store.EventKey) webhook.EventID
 	Delivery(acceptedAt time.Time, event store.EventKey, endpoint store.EndpointKey) webhook.DeliveryID
 }
+
+// errReopened is returned for a delivery that was to be ended, and may be sent again in
+// its turn.
+var errReopened = errors.New("endpoint was enabled while its deliveries were being ended")
 
 // Sender makes attempts. It is safe for concurrent use.
 type Sender struct {
@@ -67,6 +72,9 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 	if reason != "" {
 		out.State, out.Reason = webhook.Cancelled, reason
 		return out, result, nil
+	}
+	if d.Ending {
+		return out, result, errReopened
 	}
 	began := time.Now()
 	result = s.Adapter.Deliver(ctx, &webhook.Delivery{

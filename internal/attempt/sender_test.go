@@ -220,3 +220,11 @@ func TestRetryIsDueLaterAlsoIfTheAdapterTellsNoTimes(t *testing.T) {
 		t.Errorf("started %v, due %v, %v; want now, and a minute later", out.Attempt.StartedAt, out.RetryAt, err)
 	}
 }
+
+func TestDeliveryThatWasToBeEndedIsNotSent(t *testing.T) {
+	d := &desk{payload: store.Payload{Event: 3}, result: answer(200)}
+	_, _, err := d.sender().Send(t.Context(), lane.Delivery{Ending: true})
+	if !errors.Is(err, errReopened) || d.delivered != nil {
+		t.Errorf("sent %v, %v; want nothing, as no limit was kept for it", d.delivered, err)
+	}
+}

@@ -237,6 +237,12 @@ func (d *Dispatcher) next(now time.Time, ended outcome.Done, result lane.Result,
 		d.outcomes.Put(now, ended)
 		d.board.Finish(now, ended.Delivery, result)
 	} else {
+		if ended.Delivery.Ending {
+			// Its lane may be closed and the endpoint open: what was just looked up counts.
+			if known := d.endpoints.Known(ended.Delivery.Tenant, ended.Delivery.Endpoint); known != (lane.Settings{}) {
+				d.board.Configure(now, ended.Delivery.Endpoint, known)
+			}
+		}
 		d.board.Postpone(now, ended.Delivery, now.Add(pause))
 	}
 	if d.sending == nil {

@@ -121,6 +121,7 @@ func (b *Board) Begin(now time.Time) (Delivery, bool) {
 
 func (b *Board) begin(l *lane) Delivery {
 	d := l.next()
+	d.Ending = l.settings.Closed
 	f := flight{event: d.Event, began: b.now}
 	if !l.settings.Closed { // else nothing is sent
 		f.probe = l.breaker.open
@@ -180,7 +181,7 @@ func (b *Board) Postpone(now time.Time, d Delivery, until time.Time) {
 	l := b.lanes[d.Endpoint]
 	b.unrecorded--
 	b.release(l, d)
-	d.Due, d.Payload = later(d.Due, until), nil
+	d.Due, d.Payload, d.Ending = later(d.Due, until), nil, false
 	b.hold(l, d)
 	b.wait(l, d)
 	b.land(l, d, Result{})

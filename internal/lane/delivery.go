@@ -15,6 +15,9 @@ type Delivery struct {
 	Tried int
 	// Due is when a waiting delivery may be sent; zero for a fresh one.
 	Due time.Time
+	// Ending says that it was given out by a closed lane, beyond all limits: it may be
+	// ended and must not be sent.
+	Ending bool
 	// Payload is nil where it has to be read before sending.
 	Payload *store.Payload
 }
