@@ -1,0 +1,240 @@
+package neohook_test
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+func isNotFound(err error) bool { return errors.Is(err, neohook.ErrNotFound) }
+
+// standing is where an event stands at an endpoint; found is false where it never was
+// meant for it.
+func (c *chaos) standing(event *chaosEvent, endpoint *chaosEndpoint) (record store.DeliveryRecord, found bool) {
+	n := c.current()
+	record, err := n.st.Delivery(c.t.Context(), n.eng.EndpointKey(endpoint.id), n.eng.EventKey(event.got.ID))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		c.t.Fatal(err)
+	}
+	return record, err == nil
+}
+
+// drain waits until all deliveries have ended.
+func (c *chaos) drain() {
+	for {
+		var open []string
+		for i, event := range c.events {
+			for _, endpoint := range c.endpoints {
+				if d, found := c.standing(event, endpoint); found && !d.State.Ended() {
+					open = append(open, fmt.Sprintf("event %d (%s) at %s: %v, tried %d, due %v", i, event.got.ID, endpoint.wish.UID, d.State, d.Tried, d.RetryAt.Sub(c.start)))
+				}
+			}
+		}
+		if len(open) == 0 {
+			break
+		}
+		if c.passed() > hopeless {
+			c.t.Fatalf("%d deliveries never end, as %s; the engine holds %+v", len(open), open[0], c.current().eng.LaneStats())
+		}
+		time.Sleep(time.Hour)
+	}
+	time.Sleep(time.Hour) // what is remembered of endpoints for a while
+	if stats := c.current().eng.LaneStats(); stats != (lane.Stats{}) {
+		c.t.Errorf("all has ended, yet the engine holds %+v", stats)
+	}
+}
+
+// judge holds what happened to what was promised.
+func (c *chaos) judge() {
+	n := c.current()
+	accepted := make(map[webhook.EventID]bool)
+	for _, event := range c.events {
+		accepted[event.got.ID] = true
+	}
+	if len(accepted) != len(c.events) {
+		c.t.Errorf("%d publishes returned %d events", len(c.events), len(accepted))
+	}
+	stored := 0
+	for _, tenant := range c.tenants {
+		list, err := n.eng.Events(c.t.Context(), webhook.TenantID(tenant.uid), neohook.EventFilter{}, neohook.Page{Limit: 250})
+		if err != nil || !list.Done {
+			c.t.Fatal(err, list.Done)
+		}
+		stored += len(list.Items)
+	}
+	if stored != len(c.events) {
+		c.t.Errorf("%d events were published and %d are stored: one was accepted twice", len(c.events), stored)
+	}
+	for _, a := range c.attempts {
+		if !accepted[a.event] {
+			c.t.Errorf("%s was sent to %s and never accepted", a.event, a.endpoint.wish.UID)
+		}
+	}
+	for i, event := range c.events {
+		for _, endpoint := range c.endpoints {
+			c.judgeDelivery(i, event, endpoint)
+		}
+	}
+	for _, endpoint := range c.endpoints {
+		// What is being ended when an endpoint is enabled again waits for a moment, and comes
+		// back in the order of its due times.
+		if endpoint.wish.Ordered && endpoint.enabled.began.IsZero() {
+			c.judgeOrder(endpoint)
+		}
+	}
+}
+
+// judgeDelivery holds one delivery's attempts to each other, to the log, to the schedule
+// and to its end.
+func (c *chaos) judgeDelivery(i int, event *chaosEvent, endpoint *chaosEndpoint) {
+	d, found := c.standing(event, endpoint)
+	what := fmt.Sprintf("event %d (%s) at %s, %v", i, event.got.ID, endpoint.wish.UID, d.State)
+	fail := func(format string, args ...any) { c.t.Errorf(what+": "+format, args...) }
+	var sent []*chaosAttempt
+	for _, a := range c.attempts {
+		if a.event == event.got.ID && a.endpoint == endpoint {
+			sent = append(sent, a)
+		}
+	}
+	must, may := c.routed(event, endpoint)
+	switch {
+	case found && !may:
+		fail("it is not for the endpoint")
+	case !found && must:
+		fail("it never was routed")
+	case !found && len(sent) > 0:
+		fail("sent, and there is no delivery")
+	}
+	if !found {
+		return
+	}
+	list, err := c.current().eng.AttemptsOfEvent(c.t.Context(), webhook.TenantID(event.tenant.uid), event.got.ID,
+		neohook.AttemptFilter{Endpoint: endpoint.id}, neohook.Page{Limit: 250})
+	if err != nil && !isNotFound(err) {
+		fail("%v", err)
+	}
+	logged := list.Items
+	if endpoint.deleted.began.IsZero() {
+		c.judgeLog(fail, sent, logged, endpoint)
+		c.judgeEnd(fail, d, logged, endpoint)
+	}
+}
+
+// routed says whether the delivery must be there, and whether it may.
+func (c *chaos) routed(event *chaosEvent, endpoint *chaosEndpoint) (must, may bool) {
+	if event.tenant != endpoint.tenant || endpoint.created.began.After(event.acked) {
+		return false, false
+	}
+	off := endpoint.disabled.doneBefore(event.began) && endpoint.enabled.begunAfter(event.acked) || endpoint.deleted.doneBefore(event.began)
+	always := endpoint.created.doneBefore(event.began) && endpoint.disabled.begunAfter(event.acked) && endpoint.deleted.begunAfter(event.acked) &&
+		!endpoint.isGone && c.opts.DisableAfter < 0
+	return always, !off
+}
+
+func (c *chaos) schedule(endpoint *chaosEndpoint) webhook.Schedule {
+	if endpoint.wish.Schedule != nil {
+		return endpoint.wish.Schedule
+	}
+	return c.opts.Schedule
+}
+
+func (c *chaos) judgeLog(fail func(string, ...any), sent []*chaosAttempt, logged []webhook.Attempt, endpoint *chaosEndpoint) {
+	slices.SortFunc(logged, func(a, b webhook.Attempt) int { return cmp.Compare(a.Number, b.Number) })
+	byNumber := make(map[int]*chaosAttempt)
+	for k, l := range logged {
+		if l.Number != k+1 {
+			fail("attempt %d of the log has number %d: one was logged twice, or not at all", k+1, l.Number)
+			return
+		}
+		at := slices.IndexFunc(sent, func(a *chaosAttempt) bool {
+			return a.number == l.Number && a.began.Truncate(time.Microsecond).Equal(l.StartedAt) && !a.ended.IsZero()
+		})
+		if at < 0 {
+			fail("attempt %d is logged and was not made, or not answered", l.Number)
+			return
+		}
+		byNumber[l.Number] = sent[at]
+		if sent[at].status != l.StatusCode {
+			fail("attempt %d is logged with status %d, the receiver answered %d", l.Number, l.StatusCode, sent[at].status)
+		}
+	}
+	schedule := c.schedule(endpoint)
+	jitter := max(0, c.opts.Jitter)
+	for _, a := range sent {
+		if !a.ended.IsZero() && byNumber[a.number] != a && !a.node.lossy {
+			fail("attempt %d was answered %d, %v from the start, and is not logged as such", a.number, a.status, a.began.Sub(c.start))
+		}
+		if a.number == 1 {
+			continue
+		}
+		before := byNumber[a.number-1]
+		if before == nil || a.number > len(schedule)+1 {
+			fail("attempt %d was made beyond the schedule, or before attempt %d was recorded", a.number, a.number-1)
+			continue
+		}
+		wait := time.Duration(float64(schedule[a.number-2]) * (1 - jitter))
+		if due := before.ended.Add(max(wait, before.retryAfter)); a.began.Before(due.Add(-time.Microsecond)) {
+			fail("attempt %d was made %v before it was due", a.number, due.Sub(a.began))
+		}
+	}
+}
+
+func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logged []webhook.Attempt, endpoint *chaosEndpoint) {
+	succeeded := slices.ContainsFunc(logged, func(l webhook.Attempt) bool { return l.Succeeded })
+	last := 0
+	if len(logged) > 0 {
+		last = logged[len(logged)-1].StatusCode
+	}
+	if d.Tried != len(logged) {
+		fail("%d attempts are counted, %d logged", d.Tried, len(logged))
+	}
+	if succeeded != (d.State == webhook.Succeeded) {
+		fail("an attempt succeeded: %v", succeeded)
+	}
+	switch d.State {
+	case webhook.Exhausted:
+		if len(logged) != len(c.schedule(endpoint))+1 && !slices.Contains(endpoint.wish.FinalStatuses, last) {
+			fail("after %d attempts, the last answered %d", len(logged), last)
+		}
+	case webhook.Cancelled:
+		var right bool
+		switch d.Reason {
+		case webhook.ReceiverGone:
+			right = last == 410
+		case webhook.EndpointDisabled:
+			right = endpoint.isGone || !endpoint.disabled.began.IsZero() || c.opts.DisableAfter >= 0
+		}
+		if !right {
+			fail("for %q, which is not so", d.Reason)
+		}
+	}
+}
+
+// judgeOrder wants the attempts at an ordered endpoint in the order of acceptance.
+func (c *chaos) judgeOrder(endpoint *chaosEndpoint) {
+	eng := c.current().eng
+	first := make(map[webhook.EventID]bool)
+	var highest store.EventKey
+	var node, highestHere = 0, store.EventKey(0)
+	for _, a := range c.attempts {
+		if a.endpoint != endpoint {
+			continue
+		}
+		key := eng.EventKey(a.event)
+		if a.node.number != node {
+			node, highestHere = a.node.number, 0
+		}
+		if key < highestHere || (!first[a.event] && key < highest) {
+			c.t.Errorf("%s: event number %d is sent after number %d, %v from the start", endpoint.wish.UID, key, max(highest, highestHere), a.began.Sub(c.start))
+		}
+		first[a.event] = true
+		highest, highestHere = max(highest, key), max(highestHere, key)
+	}
+}
