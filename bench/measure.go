@@ -128,22 +128,6 @@ func throughput(ctx context.Context, s settings, a *api, srv *server, r *receive
 	return <-profiled
 }
 
-// settle waits until all requests that are due have come.
-func (p *receiverProcess) settle(ctx context.Context, requests int) (arrivals, error) {
-	for range 500 {
-		now, err := p.ask("count")
-		if err != nil || now.Requests >= requests {
-			return now, err
-		}
-		select {
-		case <-ctx.Done():
-			return now, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return p.ask("count")
-}
-
 // latency publishes at a low rate and reports how long events take from the start of
 // their publishing to their arrival.
 func latency(ctx context.Context, s settings, a *api, r *receiverProcess) error {
