@@ -23,11 +23,11 @@ import (
 
 func main() {
 	folder, err := os.MkdirTemp("", "neohook-embed-")
-	if err != nil {
-		log.Fatal(err)
+	if err == nil {
+		err = run(context.Background(), filepath.Join(folder, "neohook.db"), os.Stdout)
 	}
-	defer os.RemoveAll(folder)
-	if err := run(context.Background(), filepath.Join(folder, "neohook.db"), os.Stdout); err != nil {
+	_ = os.RemoveAll(folder)
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -45,44 +45,54 @@ func run(ctx context.Context, database string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	receiver, arrived, err := receive()
+	if err != nil {
+		return err
+	}
+	defer receiver.Close()
+
 	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	ended := make(chan error, 1)
 	go func() { ended <- engine.Run(ctx) }()
 
-	arrived, err := publish(ctx, engine)
-	if err == nil {
-		fmt.Fprintf(out, "arrived and verified: %s\n", <-arrived)
+	if err = publish(ctx, engine, receiver.URL); err == nil {
+		select {
+		case body := <-arrived:
+			fmt.Fprintf(out, "arrived and verified: %s\n", body)
+		case err := <-ended: // the store has failed: nothing will arrive
+			return err
+		}
 	}
 	stop()
-	return errors.Join(err, <-ended)
+	return errors.Join(err, <-ended) // what was in flight has ended
 }
 
-func publish(ctx context.Context, engine *neohook.Engine) (<-chan string, error) {
-	const secret = webhook.Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	receiver, arrived, err := receive(secret)
-	if err != nil {
-		return nil, err
-	}
+func publish(ctx context.Context, engine *neohook.Engine, url string) error {
 	if _, err := engine.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"}); err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := engine.CreateEndpoint(ctx, "acme", webhook.Endpoint{URL: receiver, Secret: secret}); err != nil {
-		return nil, err
+	if _, err := engine.CreateEndpoint(ctx, "acme", webhook.Endpoint{URL: url, Secret: secret}); err != nil {
+		return err
 	}
-	_, err = engine.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{"amount": 1250}`)})
-	return arrived, err
+	_, err := engine.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{"amount": 1250}`)})
+	return err
 }
+
+// secret is known to both sides. Without one the engine would make one, to be read from
+// the endpoint and given to the customer.
+const secret = webhook.Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 // receive is the other side: a customer's server, which checks the signature.
-func receive(secret webhook.Secret) (url string, arrived <-chan string, err error) {
+func receive() (server *httptest.Server, arrived <-chan string, err error) {
 	verifier, err := signature.NewVerifier(secret)
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
 	bodies := make(chan string, 1)
-	server := httptest.NewServer(verifier.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
+	server = httptest.NewServer(verifier.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // the verifier has read it already
 		bodies <- string(body)
 	})))
-	return server.URL, bodies, nil
+	return server, bodies, nil
 }
