@@ -41,6 +41,18 @@ type Accept struct {
 	Once *Once
 }
 
+// MaxEventBytes is the most that an event's payload and texts may come to together.
+const MaxEventBytes = 256 << 20
+
+// Bytes is what MaxEventBytes bounds.
+func (a *Accept) Bytes() int {
+	size := len(a.Payload) + len(a.Type) + len(a.UID)
+	for _, channel := range a.Channels {
+		size += len(channel)
+	}
+	return size
+}
+
 // Verdict is what became of an Accept.
 type Verdict struct {
 	Kind VerdictKind
@@ -52,9 +64,6 @@ type Verdict struct {
 
 // VerdictKind is the kind of a Verdict.
 type VerdictKind uint8
-
-// MaxEventBytes is the most that an event's payload and texts may come to together.
-const MaxEventBytes = 256 << 20
 
 // The kinds of verdict. Where several of the refusals hold, it is the first in this order.
 const (

@@ -1,9 +1,9 @@
 // Package store is what the engine asks of a database. The engine holds everything in
 // flight; a store holds what must outlive it.
 //
-// Store is such parts joined, each small enough to read alone: Instance, Directory,
-// Committer, Backlog, History, Failures, Tokens. Package storetest holds every implementation to
-// the same promises, case by case.
+// Store is such parts joined, each small enough to read alone: Instances, Directory,
+// Committer, Backlog, History, Failures, Tokens. Package storetest holds every
+// implementation to the same promises, case by case.
 //
 // Three things hold throughout. Inside, everything is known by an integer key; the
 // identifiers that people see are made of them elsewhere. Time is told, never asked: no

@@ -46,11 +46,7 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 }
 
 func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
-	size := len(a.Payload) + len(a.Type) + len(a.UID)
-	for _, channel := range a.Channels {
-		size += len(channel)
-	}
-	if size > store.MaxEventBytes {
+	if a.Bytes() > store.MaxEventBytes {
 		return store.Verdict{Kind: store.TooLarge}
 	}
 	if a.Once != nil {

@@ -40,11 +40,7 @@ func (s *Store) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict
 
 // accept stores an event with its deliveries, or says why not.
 func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (store.Verdict, error) {
-	size := len(a.Payload) + len(a.Type) + len(a.UID)
-	for _, channel := range a.Channels {
-		size += len(channel)
-	}
-	if size > store.MaxEventBytes {
+	if a.Bytes() > store.MaxEventBytes {
 		return store.Verdict{Kind: store.TooLarge}, nil
 	}
 	if a.Once != nil {
