@@ -47,8 +47,8 @@ type Options struct {
 	// other addresses. By default both are gone within one DNSCacheTTL.
 	NoCleanup bool
 
-	// Egress decides what may be dialled, and through which proxy; the zero value is public addresses
-	// only. Its DNSCacheTTL and Timeout, where they are 0, are those of these Options.
+	// Egress decides what may be dialled, and through which proxy; the zero value is public
+	// addresses only. Its DNSCacheTTL and Timeout, where they are 0, are those of these Options.
 	Egress egress.Options
 	// Dialer, where it is not nil, opens the connections in place of one made of Egress.
 	// Any other than an *egress.Dialer must itself judge the addresses that it is told to

@@ -8,8 +8,8 @@ import (
 )
 
 // RetryAfter reads the Retry-After field (RFC 9110, 10.2.3) of an answer that came at
-// the instant now, as seconds (a fraction is rounded up) or as an HTTP date. It returns 0 for an
-// absent or malformed value and for a date that has passed.
+// the instant now, as seconds (a fraction is rounded up) or as an HTTP date. It returns 0
+// for an absent or malformed value and for a date that has passed.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.Trim(header.Get("Retry-After"), " \t")
 	if value == "" {
