@@ -76,6 +76,7 @@ type Protocol string
 // The protocols an endpoint can ask for. With neither, HTTP/1.1 is spoken without TLS,
 // and with TLS what the receiver prefers of the two.
 const (
+	// HTTP1 is preferred: HTTP/2 is spoken only with a receiver that offers nothing else.
 	HTTP1 Protocol = "http/1.1"
 	// HTTP2 is spoken from the first byte where there is no TLS (h2c, with prior
 	// knowledge), and is the only version offered where there is.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
 	"net/http"
 	"os"
@@ -24,10 +25,10 @@ import (
 )
 
 // startReceiver returns the URL of a receiver in another process.
-func startReceiver(b *testing.B) string {
+func startReceiver(b *testing.B, kind string) string {
 	b.Helper()
 	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), receiverEnv+"=1")
+	command.Env = append(os.Environ(), receiverEnv+"="+kind)
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -47,7 +48,8 @@ func startReceiver(b *testing.B) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return "http://" + strings.TrimSpace(address) + "/hook"
+	scheme := map[string]string{receiverClear: "http://", receiverTLS: "https://"}[kind]
+	return scheme + strings.TrimSpace(address) + "/hook"
 }
 
 const (
@@ -148,7 +150,7 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkDeliver tells what a delivery costs at 64 at a time, allocations included.
 func BenchmarkDeliver(b *testing.B) {
-	url := startReceiver(b)
+	url := startReceiver(b, receiverClear)
 	for name, send := range map[string]sender{
 		"bare":    bareClient(b, url),
 		"adapter": adapterSender(b, url, unbounded()),
@@ -168,7 +170,7 @@ func BenchmarkDeliver(b *testing.B) {
 // one run so that both meet the same machine: cpu-ratio is the adapter's processor time
 // for a delivery over the client's, rate-ratio the same of deliveries per second.
 func BenchmarkBesideBareClient(b *testing.B) {
-	url := startReceiver(b)
+	url := startReceiver(b, receiverClear)
 	bare, adapter := bareClient(b, url), adapterSender(b, url, unbounded())
 	load(b, 4*benchConcurrency, bare)
 	load(b, 4*benchConcurrency, adapter)
@@ -190,9 +192,27 @@ func BenchmarkBesideBareClient(b *testing.B) {
 	b.ReportMetric(requests/adapterWall.Seconds(), "adapter/s")
 }
 
+// BenchmarkProtocols tells what HTTP/1.1 and HTTP/2 cost over TLS.
+func BenchmarkProtocols(b *testing.B) {
+	url := startReceiver(b, receiverTLS)
+	for name, protocol := range map[string]webhook.Protocol{"http1": webhook.HTTP1, "http2": webhook.HTTP2} {
+		b.Run(name, func(b *testing.B) {
+			opts := unbounded()
+			opts.Protocol = protocol
+			opts.TLS = &tls.Config{InsecureSkipVerify: true, VerifyConnection: func(tls.ConnectionState) error { return nil }}
+			send := adapterSender(b, url, opts)
+			load(b, 2*benchConcurrency, send)
+			b.ReportAllocs()
+			b.ResetTimer()
+			_, cpu := load(b, b.N, send)
+			b.ReportMetric(float64(cpu.Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
 // BenchmarkConnectionPool sets kept connections beside a fresh one for each delivery.
 func BenchmarkConnectionPool(b *testing.B) {
-	url := startReceiver(b)
+	url := startReceiver(b, receiverClear)
 	fresh := unbounded()
 	fresh.KeepAlive = -1
 	for name, send := range map[string]sender{

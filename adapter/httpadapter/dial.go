@@ -34,37 +34,73 @@ type dialling struct {
 
 // dial opens a connection and tells the exchange what it does.
 func (d *dialling) dial(ctx context.Context, x *exchange, r *route) (*conn, error) {
-	bottom, address, err := d.connect(ctx, x, r)
+	if err := checkTLS(r.tls); err != nil {
+		return nil, invalidError{fmt.Errorf("TLSFor: %w", err)}
+	}
+	w, err := d.wire(ctx, x, r, offers(r.protocol))
+	if r.protocol == webhook.HTTP1 && offersNone(err) { // it may speak HTTP/2 alone
+		w, err = d.wire(ctx, x, r, offers(webhook.HTTP2))
+	}
 	if err != nil {
 		return nil, err
 	}
-	top, multiplexed := bottom, r.protocol == webhook.HTTP2
-	if r.secure {
-		if err := checkTLS(r.tls); err != nil {
-			_ = bottom.Close()
-			return nil, invalidError{fmt.Errorf("TLSFor: %w", err)}
-		}
-		secured, err := d.handshake(ctx, x, bottom, r)
-		if err != nil {
-			_ = bottom.Close()
-			return nil, err
-		}
-		top, multiplexed = secured, secured.ConnectionState().NegotiatedProtocol == alpnHTTP2
-		if r.protocol == webhook.HTTP2 && !multiplexed {
-			_ = bottom.Close()
-			return nil, errNotHTTP2
-		}
+	c := &conn{route: *r, remote: remoteOf(w.bottom), target: w.target}
+	switch {
+	case w.http2:
+		c.two, err = d.two.open(ctx, w.top, w.bottom, r.addr, func() { d.gone(c) })
+	case r.protocol == webhook.HTTP2:
+		err = errNotHTTP2
+	default:
+		c.one = newHTTP1(w.top, w.bottom, d.opts)
 	}
-	c := &conn{route: *r, remote: remoteOf(bottom), target: address}
-	if !multiplexed {
-		c.one = newHTTP1(top, bottom, d.opts)
-		return c, nil
-	}
-	if c.two, err = d.two.open(ctx, top, bottom, r.addr, func() { d.gone(c) }); err != nil {
-		_ = bottom.Close()
-		return nil, fmt.Errorf("begin HTTP/2: %w", err)
+	if err != nil {
+		_ = w.bottom.Close()
+		return nil, fmt.Errorf("begin HTTP: %w", err)
 	}
 	return c, nil
+}
+
+// line is a connection before HTTP is spoken on it.
+type line struct {
+	bottom net.Conn
+	top    net.Conn   // bottom, or TLS above it
+	target netip.Addr // what the host was found to be; the zero Addr where the Dialer does not tell
+	http2  bool
+}
+
+// wire connects, with TLS where the route has it.
+func (d *dialling) wire(ctx context.Context, x *exchange, r *route, protocols []string) (line, error) {
+	bottom, target, err := d.connect(ctx, x, r)
+	if err != nil {
+		return line{}, err
+	}
+	if !r.secure {
+		return line{bottom, bottom, target, r.protocol == webhook.HTTP2}, nil
+	}
+	secured, err := d.handshake(ctx, x, bottom, r, protocols)
+	if err != nil {
+		_ = bottom.Close()
+		return line{}, err
+	}
+	return line{bottom, secured, target, secured.ConnectionState().NegotiatedProtocol == alpnHTTP2}, nil
+}
+
+// offers are the protocols that the receiver may choose from.
+func offers(protocol webhook.Protocol) []string {
+	switch protocol {
+	case webhook.HTTP1:
+		return []string{alpnHTTP1}
+	case webhook.HTTP2:
+		return []string{alpnHTTP2}
+	}
+	return []string{alpnHTTP2, alpnHTTP1}
+}
+
+// offersNone says that the receiver took none of the protocols. TLS tells it by an alert
+// (RFC 7301, 3.2), of which crypto/tls exports the text alone.
+func offersNone(err error) bool {
+	var remote *net.OpError
+	return errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "no application protocol")
 }
 
 // urlJudge is a Dialer that also judges what a connection knows nothing of, such as that
@@ -104,11 +140,13 @@ func (d *dialling) connect(ctx context.Context, x *exchange, r *route) (net.Conn
 	return c, told.Target.Addr(), err
 }
 
-func (d *dialling) handshake(ctx context.Context, x *exchange, bottom net.Conn, r *route) (*tls.Conn, error) {
+func (d *dialling) handshake(ctx context.Context, x *exchange, bottom net.Conn, r *route, protocols []string) (*tls.Conn, error) {
 	x.enter(stepTLS)
 	start := time.Now()
 	defer func() { x.timings.TLS = time.Since(start) }()
-	secured := tls.Client(bottom, d.config(r))
+	config := d.config(r)
+	config.NextProtos = protocols
+	secured := tls.Client(bottom, config)
 	return secured, secured.HandshakeContext(ctx)
 }
 
@@ -121,14 +159,6 @@ func (d *dialling) config(r *route) *tls.Config {
 	}
 	if config.ServerName == "" {
 		config.ServerName = strings.TrimSuffix(hostOf(r.addr), ".")
-	}
-	switch r.protocol {
-	case webhook.HTTP1:
-		config.NextProtos = []string{alpnHTTP1}
-	case webhook.HTTP2:
-		config.NextProtos = []string{alpnHTTP2}
-	default:
-		config.NextProtos = []string{alpnHTTP2, alpnHTTP1}
 	}
 	if config.ClientSessionCache == nil {
 		config.ClientSessionCache = d.session(r.tls)

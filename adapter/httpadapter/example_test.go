@@ -186,14 +186,14 @@ func ExampleHeaderBuilder() {
 	builder := &httpadapter.HeaderBuilder{UserAgent: "Acme-Hooks/1.0", InfoHeaders: true}
 	header, err := builder.Build(
 		&webhook.Delivery{ID: "dlv_1", Event: "msg_1", EventType: "order.completed", Payload: []byte("{}")},
-		&webhook.Endpoint{URL: "https://api.example.com/", Headers: map[string]string{"X-API-Key": "your-api-key-here"}},
+		&webhook.Endpoint{URL: "https://api.example.com/", Headers: map[string]string{"X-Api-Key": "your-api-key-here"}},
 		time.Unix(1_700_000_000, 0),
 	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(header["X-API-Key"], header.Get("Webhook-Id"), header.Get("Webhook-Event-Type"))
-	// Output: [your-api-key-here] msg_1 order.completed
+	fmt.Println(header.Get("X-Api-Key"), header.Get("Webhook-Id"), header.Get("Webhook-Event-Type"))
+	// Output: your-api-key-here msg_1 order.completed
 }
 
 func ExampleRetryAfter() {

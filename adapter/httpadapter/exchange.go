@@ -83,8 +83,8 @@ func (a *Adapter) run(ctx context.Context, j *job, result *webhook.Result) {
 	x.start = time.Now()
 	x.deadline = x.start.Add(j.timeout)
 	if err == nil {
+		defer a.release()
 		err = x.send(ctx, j, result)
-		a.release()
 	}
 	result.StartedAt, result.CompletedAt = x.start, time.Now()
 	result.ConnectionReused = x.reused

@@ -140,6 +140,7 @@ func TestFaultsHaveStableCodes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			test.opts.Timeout = patience(test.code)
 			test.opts.ConnectTimeout = cmp.Or(test.opts.ConnectTimeout, test.opts.Timeout)
 			if test.opts.Dialer == nil && test.opts.Egress.Resolver == nil && test.opts.Egress.Proxy == nil && name != "loopback, default" {

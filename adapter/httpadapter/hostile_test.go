@@ -144,6 +144,9 @@ var hostile = map[string]struct {
 		return func(c net.Conn) { _, _ = io.WriteString(c, "220 mail.example.com ESMTP\r\n"); untilClosed(c) }
 	}, webhook.FaultMalformedResponse, 0},
 	"status of letters": {func(testing.TB) func(net.Conn) { return answering("HTTP/1.1 abc OK\r\n\r\n") }, webhook.FaultMalformedResponse, 0},
+	"status below 100": {func(testing.TB) func(net.Conn) {
+		return answering("HTTP/1.1 000 OK\r\nContent-Length: 0\r\n\r\n")
+	}, webhook.FaultMalformedResponse, 0},
 	"field without colon": {func(testing.TB) func(net.Conn) {
 		return answering("HTTP/1.1 200 OK\r\nnonsense\r\n\r\n")
 	}, webhook.FaultMalformedResponse, 0},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -165,7 +166,10 @@ func (h *http1) read(x *exchange, m *message) (*http.Response, error) {
 		if err != nil {
 			return nil, h.in.cause(err)
 		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+		switch {
+		case resp.StatusCode < 100:
+			return nil, malformedError{fmt.Errorf("the status %d is none", resp.StatusCode)}
+		case resp.StatusCode >= 200, resp.StatusCode == http.StatusSwitchingProtocols:
 			h.in.left = math.MaxInt64
 			return resp, nil
 		}

@@ -279,6 +279,7 @@ func TestHTTP2FaultsHaveStableCodes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			url := rawHTTP2(t, test.answer)
 			a := open(t, httpadapter.Options{ConnectTimeout: 20 * time.Second, Timeout: patience(test.want), MaxHeaderBytes: 8 << 10})
 			result := a.Deliver(t.Context(), delivery("{}"), endpoint2(url))

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -107,5 +108,31 @@ func TestTLSSessionsAreResumed(t *testing.T) {
 	}
 	if n := resumed.Load(); n != 2 {
 		t.Errorf("%d handshakes were resumed, want 2", n)
+	}
+}
+
+func TestAPreferenceForHTTP1LeavesNoReceiverOut(t *testing.T) {
+	ca := newAuthority(t, "ours")
+	for offered, want := range map[string]string{"h2": "HTTP/2.0", "http/1.1": "HTTP/1.1", "h2 http/1.1": "HTTP/1.1", "": "HTTP/1.1"} {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		config := &tls.Config{Certificates: []tls.Certificate{ca.issue("127.0.0.1", false)}, NextProtos: strings.Fields(offered)}
+		server.TLS = config.Clone()
+		server.TLS.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			strict := config.Clone()
+			if offered == "h2" && !slices.Contains(hello.SupportedProtos, "h2") {
+				strict.NextProtos = []string{"another"} // crypto/tls lets clients of HTTP/1.1 pass a server of h2
+			}
+			return strict, nil
+		}
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		a := open(t, httpadapter.Options{TLS: &tls.Config{RootCAs: ca.pool()}, Protocol: webhook.HTTP1})
+		for i := range 2 {
+			result := a.Deliver(t.Context(), delivery("{}"), endpointAt(server.URL))
+			if !result.Success || result.Protocol != want || result.ConnectionReused != (i > 0) {
+				t.Errorf("offered %q: %s, %s, reused %v, want %s", offered, result.ErrorMessage(), result.Protocol, result.ConnectionReused, want)
+			}
+		}
 	}
 }
