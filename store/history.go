@@ -109,13 +109,17 @@ type Listed[T any] struct {
 	Done bool
 }
 
+// MostPagePayload bounds the payloads, in bytes, on a page of events.
+const MostPagePayload = 8 << 20
+
 // History reads what has happened. A call examines a bounded number of rows, whatever
 // the filter.
 type History interface {
 	// Event and EventByUID return ErrNotFound also for an event of another tenant.
 	Event(ctx context.Context, tenant TenantKey, key EventKey) (Event, error)
 	EventByUID(ctx context.Context, tenant TenantKey, uid string) (Event, error)
-	// Events lists a tenant's events.
+	// Events lists a tenant's events. With payloads the page ends before the event that
+	// would bring them over MostPagePayload, but never before its first.
 	Events(ctx context.Context, tenant TenantKey, filter EventFilter, page Page) (Listed[Event], error)
 
 	// Attempt returns an attempt of an event, or ErrNotFound.

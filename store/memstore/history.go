@@ -73,14 +73,30 @@ func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store
 				keys = append(keys, int64(key))
 			}
 		}
-		return examine(keys, page, func(key int64) (store.Event, time.Time, bool) {
+		listed := examine(keys, page, func(key int64) (store.Event, time.Time, bool) {
 			ev := copyEvent(db.events[store.EventKey(key)])
 			if !filter.WithPayload {
 				ev.Payload = nil
 			}
 			return ev, ev.AcceptedAt, filter.Match(&ev)
-		}), nil
+		})
+		boundPayloads(&listed)
+		return listed, nil
 	})
+}
+
+// boundPayloads cuts a list short where its payloads become too much for one page.
+func boundPayloads(listed *store.Listed[store.Event]) {
+	size := 0
+	for i := range listed.Items {
+		size += len(listed.Items[i].Payload)
+		if i > 0 && size > store.MostPagePayload {
+			last := &listed.Items[i-1]
+			listed.Items, listed.Done = listed.Items[:i], false
+			listed.Last, listed.LastAt = int64(last.Key), last.AcceptedAt
+			return
+		}
+	}
 }
 
 // attempt returns an attempt with what it was made for; it is gone with its event.

@@ -88,7 +88,7 @@ func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store
 		if err != nil || !filter.WithPayload {
 			return err
 		}
-		return loadPayloads(ctx, c, listed.Items)
+		return loadPayloads(ctx, c, &listed)
 	})
 	return listed, err
 }
@@ -98,15 +98,19 @@ const payloadsSQL = `SELECT wanted.key, event.key, event.type, channels, accepte
 	FROM json_each(?1) AS wanted CROSS JOIN event ON event.key = wanted.value
 	WHERE payload IS NOT NULL`
 
+func scanPayload(r *row) store.Payload {
+	return store.Payload{
+		Event: store.EventKey(r.int()), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(), Body: r.blob(),
+	}
+}
+
 func payloads(ctx context.Context, c *conn, keys []store.EventKey) ([]store.Payload, error) {
 	found := make([]store.Payload, len(keys))
 	for r, err := range c.rows(ctx, payloadsSQL, encode(keys)) {
 		if err != nil {
 			return nil, err
 		}
-		found[r.int()] = store.Payload{
-			Event: store.EventKey(r.int()), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(), Body: r.blob(),
-		}
+		found[r.int()] = scanPayload(r)
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -124,14 +128,29 @@ func (s *Store) Payloads(ctx context.Context, keys []store.EventKey) (found []st
 }
 
 // loadPayloads is for a list: the rows that its filter passes over are not loaded whole.
-func loadPayloads(ctx context.Context, c *conn, events []store.Event) error {
-	keys := make([]store.EventKey, len(events))
-	for i := range events {
-		keys[i] = events[i].Key
+// It cuts the list short where the payloads become too much for one page.
+func loadPayloads(ctx context.Context, c *conn, listed *store.Listed[store.Event]) error {
+	keys := make([]store.EventKey, len(listed.Items))
+	for i := range keys {
+		keys[i] = listed.Items[i].Key
 	}
-	found, err := payloads(ctx, c, keys)
-	for i := range found {
-		events[i].Payload = found[i].Body
+	size := 0
+	for r, err := range c.rows(ctx, payloadsSQL, encode(keys)) {
+		if err != nil {
+			return err
+		}
+		i, found := int(r.int()), scanPayload(r)
+		if r.err != nil {
+			return r.err
+		}
+		size += len(found.Body)
+		if i > 0 && size > store.MostPagePayload {
+			last := &listed.Items[i-1]
+			listed.Items, listed.Done = listed.Items[:i], false
+			listed.Last, listed.LastAt = int64(last.Key), last.AcceptedAt
+			return nil
+		}
+		listed.Items[i].Payload = found.Body
 	}
-	return err
+	return nil
 }

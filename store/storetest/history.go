@@ -145,6 +145,28 @@ func eventsBringPayloadsWhenAsked(w *world) {
 	same(w, "payloads", got, []string{"payload 3", "payload 1"})
 }
 
+func pageOfLargePayloadsIsShort(w *world) {
+	tenant := w.tenant()
+	var want []int64
+	for _, size := range []int{store.MostPagePayload/2 + 1, store.MostPagePayload/2 + 1, 1, store.MostPagePayload + 1, 1} {
+		accept := w.accept(tenant)
+		accept.Payload = make([]byte, size)
+		want = append(want, int64(w.verdict(accept).Event))
+	}
+	for payload, counts := range map[bool][]int{true: {1, 2, 1, 1}, false: {5}} {
+		var pages []int
+		read := func(page store.Page) (store.Listed[store.Event], error) {
+			listed, err := w.Events(w.ctx, tenant, store.EventFilter{WithPayload: payload}, page)
+			if len(listed.Items) > 0 {
+				pages = append(pages, len(listed.Items))
+			}
+			return listed, err
+		}
+		same(w, "events", walkList(w, 9, false, read, placeOfEvent), want)
+		same(w, "events on each page", pages, counts)
+	}
+}
+
 // filteredListsAdvance has more rows than a page may examine, and a filter that lets one
 // through.
 func filteredListsAdvance(w *world) {

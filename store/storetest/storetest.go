@@ -95,6 +95,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"EventsPageBothWays", eventsPageBothWays},
 		{"EventFiltersNarrow", eventFiltersNarrow},
 		{"EventsBringPayloadsWhenAsked", eventsBringPayloadsWhenAsked},
+		{"PageOfLargePayloadsIsShort", pageOfLargePayloadsIsShort},
 		{"FilteredListsAdvance", filteredListsAdvance},
 		{"AttemptComesBackAsLogged", attemptComesBackAsLogged},
 		{"AttemptIsItsEventsOnly", attemptIsItsEventsOnly},
