@@ -1,0 +1,194 @@
+package storetest
+
+import (
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+func (p *pair) insertTenant(rt *rapid.T) {
+	p.T = rt
+	t := store.Tenant{
+		Key: store.TenantKey(p.key()), Organisation: p.organisation(), UID: p.uid(), Name: p.pick("one", "two"), CreatedAt: p.now,
+	}
+	once := p.once('c')
+	if p.change("InsertTenant", func(st store.Store) error { return st.InsertTenant(p.Context(), t, once) }) == nil {
+		p.tenants = append(p.tenants, t)
+	}
+}
+
+func (p *pair) updateTenant(rt *rapid.T) {
+	p.T = rt
+	t := p.tenant()
+	if stored, err := p.model.Tenant(p.Context(), t.Organisation, t.Key); err == nil {
+		t = stored
+	}
+	t.Version, t.UID, t.UpdatedAt = p.version(t.Version), p.uid(), p.now
+	t.Metadata = map[string]string{"a": p.pick("b", "c")}
+	if p.chance(5) {
+		t.Organisation = "org_other"
+	}
+	_ = p.change("UpdateTenant", func(st store.Store) error { return st.UpdateTenant(p.Context(), t) })
+}
+
+func (p *pair) deleteTenant(rt *rapid.T) {
+	p.T = rt
+	if p.chance(70) { // they would be gone too soon
+		return
+	}
+	t := p.tenant()
+	_ = p.change("DeleteTenant", func(st store.Store) error { return st.DeleteTenant(p.Context(), t.Key, p.now) })
+}
+
+func (p *pair) insertEndpoint(rt *rapid.T) {
+	p.T = rt
+	ep := store.Endpoint{
+		Key: store.EndpointKey(p.key()), Tenant: p.tenant().Key, UID: p.uid(), URL: "https://example.com", CreatedAt: p.now,
+		Disabled: p.chance(20),
+	}
+	once := p.once('c')
+	if p.change("InsertEndpoint", func(st store.Store) error { return st.InsertEndpoint(p.Context(), ep, once) }) == nil {
+		p.endpoints = append(p.endpoints, ep)
+	}
+}
+
+func (p *pair) updateEndpoint(rt *rapid.T) {
+	p.T = rt
+	ep := p.endpoint()
+	if stored, err := p.model.Endpoint(p.Context(), ep.Tenant, ep.Key); err == nil {
+		ep = stored
+	}
+	ep.Version, ep.UID, ep.UpdatedAt = p.version(ep.Version), p.uid(), p.now
+	ep.Channels = []string{p.pick("eu", "us")}
+	if p.chance(20) {
+		ep.Disabled = !ep.Disabled
+	}
+	once := p.once('c')
+	_ = p.change("UpdateEndpoint", func(st store.Store) error { return st.UpdateEndpoint(p.Context(), ep, once) })
+}
+
+func (p *pair) deleteEndpoint(rt *rapid.T) {
+	p.T = rt
+	ep := p.endpoint()
+	if p.chance(10) {
+		ep.Tenant = p.tenant().Key
+	}
+	_ = p.change("DeleteEndpoint", func(st store.Store) error {
+		return st.DeleteEndpoint(p.Context(), ep.Tenant, ep.Key, p.now)
+	})
+}
+
+func (p *pair) accept() store.Accept {
+	a := store.Accept{
+		Tenant: p.tenant().Key, UID: p.uid(), Type: p.pick("a", "b"), Once: p.once('e'),
+		Payload: []byte(p.pick("", "x", "yy")),
+	}
+	if p.chance(30) {
+		a.Channels = []string{p.pick("eu", "us")}
+	}
+	routes, err := p.model.Routes(p.Context(), a.Tenant)
+	if err == nil && !p.chance(5) {
+		a.RouteVersion = routes.Version
+	}
+	for _, ep := range routes.Endpoints {
+		if !ep.Disabled && p.chance(70) {
+			a.Endpoints = append(a.Endpoints, ep.Key)
+		}
+	}
+	return a
+}
+
+func (p *pair) outcome() store.Outcome {
+	o := store.Outcome{
+		Endpoint: p.endpoint().Key, Event: p.event(), Reason: webhook.ReceiverGone,
+		State: rapid.SampledFrom([]webhook.State{
+			webhook.Waiting, webhook.Waiting, webhook.Succeeded, webhook.Exhausted, webhook.Cancelled,
+		}).Draw(p.T, "state"),
+		Tried: rapid.IntRange(0, 3).Draw(p.T, "tried"),
+	}
+	if stored, err := p.model.Delivery(p.Context(), o.Endpoint, p.events[o.Event]); err == nil && !p.chance(20) {
+		o.Tried = stored.Tried
+	}
+	if o.State == webhook.Waiting {
+		// No two of an endpoint are due at the same instant, so that their order is known.
+		o.RetryAt = p.now.Add(time.Duration(rapid.IntRange(0, 100_000).Draw(p.T, "due"))*time.Millisecond + time.Duration(o.Event)*time.Microsecond)
+	}
+	if p.chance(30) {
+		o.Failing = &store.Failing{Told: rapid.SampledFrom([]int{0, 50, 90}).Draw(p.T, "told")}
+		if p.chance(70) {
+			o.Failing.Since = p.now
+		}
+	}
+	if p.chance(10) && o.State == webhook.Cancelled {
+		return o
+	}
+	o.Attempt = &store.Attempt{
+		Number: o.Tried + 1, StatusCode: rapid.SampledFrom([]int{0, 200, 302, 404, 503}).Draw(p.T, "status"),
+		Response: []byte(p.pick("", "answer")), StartedAt: p.now, Duration: time.Millisecond,
+	}
+	o.Attempt.Succeeded = o.State == webhook.Succeeded
+	if p.chance(10) {
+		o.Attempt.Trigger = webhook.Manual
+	}
+	return o
+}
+
+func (p *pair) commit(rt *rapid.T) {
+	p.T = rt
+	tested := store.Batch{Now: p.now}
+	for range rapid.IntRange(0, 4).Draw(rt, "accepts") {
+		tested.Accepts = append(tested.Accepts, p.accept())
+	}
+	for range rapid.IntRange(0, 4).Draw(rt, "outcomes") {
+		tested.Outcomes = append(tested.Outcomes, p.outcome())
+	}
+	model := store.Batch{Now: p.now}
+	for _, a := range tested.Accepts { // each knows the version that its own store has
+		if routes, err := p.model.Routes(p.Context(), a.Tenant); err == nil && routes.Version == a.RouteVersion {
+			own, err := p.tested.Routes(p.Context(), a.Tenant)
+			agree(p, "Routes", 0, 0, err, nil)
+			a.RouteVersion = own.Version
+		}
+		model.Accepts = append(model.Accepts, a)
+	}
+	tested.Accepts, model.Accepts = model.Accepts, tested.Accepts
+	for _, o := range tested.Outcomes {
+		o.Event = p.events[o.Event]
+		model.Outcomes = append(model.Outcomes, o)
+	}
+	got, gotErr := p.tested.Commit(p.Context(), &tested)
+	want, wantErr := p.model.Commit(p.Context(), &model)
+	for i, verdict := range got {
+		if _, known := p.events[verdict.Event]; !known && i < len(want) {
+			p.events[verdict.Event] = want[i].Event
+			p.inserted = append(p.inserted, verdict.Event)
+		}
+	}
+	agree(p, "Commit", got, want, gotErr, wantErr)
+	for _, o := range tested.Outcomes {
+		p.learnAttempts(o.Endpoint)
+	}
+}
+
+// learnAttempts pairs the attempts at an endpoint: the first with the first, and so on.
+func (p *pair) learnAttempts(ep store.EndpointKey) {
+	all := store.Page{Limit: 10_000}
+	got, gotErr := p.tested.AttemptsAtEndpoint(p.Context(), ep, store.AttemptFilter{}, all)
+	want, wantErr := p.model.AttemptsAtEndpoint(p.Context(), ep, store.AttemptFilter{}, all)
+	for i, attempt := range got.Items {
+		if i < len(want.Items) {
+			p.attempts[attempt.Key] = want.Items[i].Key
+		}
+	}
+	agree(p, "AttemptsAtEndpoint", got.Items, want.Items, gotErr, wantErr)
+}
+
+func (p *pair) replay(rt *rapid.T) {
+	p.T = rt
+	if once := p.once('c'); once != nil {
+		_ = p.change("Replay", func(st store.Store) error { return st.Replay(p.Context(), once, p.now) })
+	}
+}
