@@ -17,6 +17,7 @@
 //     connection_reused, and for a failure error_type and, without an answer, error_code;
 //   - debug "connection reused";
 //   - warn "slow response", for one that took over a second: response_time_ms;
-//   - error "high error rate", when more than a tenth of the last 100, or of as many as there were, have failed:
-//     error_rate and requests; once, until info "error rate recovered".
+//   - error "high error rate", when more than a tenth of the last 100, or of as many as
+//     there were, have failed: error_rate and requests; once, until info "error rate
+//     recovered".
 package monitor
