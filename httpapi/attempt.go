@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -112,33 +113,46 @@ func listAttemptsByEndpoint(c *call, q *attemptsAtEndpointQuery, _ *none) (out l
 	if err != nil {
 		return out, c.missing(badIterator(err), "Endpoint")
 	}
-	out = q.list(w, got)
+	var messages map[webhook.EventID]*messageOut
 	if q.WithMsg.Value {
-		err = c.addMessages(out.Data, q.wanted())
+		if messages, err = c.messagesOf(&got, q.wanted()); err != nil {
+			return out, err
+		}
 	}
-	return out, err
+	out = q.list(w, got)
+	for i := range out.Data {
+		out.Data[i].Msg = messages[out.Data[i].MsgID]
+	}
+	return out, nil
 }
 
-// addMessages puts beside each attempt the message it was made for, if it is still kept.
-func (c *call) addMessages(attempts []attemptOut, content bool) error {
-	known := make(map[webhook.EventID]*messageOut)
-	for i := range attempts {
-		a := &attempts[i]
-		shown, found := known[a.MsgID]
-		if !found {
-			event, err := c.org.Event(c.ctx(), c.tenant(), a.MsgID)
-			if err != nil && !errors.Is(err, neohook.ErrNotFound) {
-				return err
-			}
-			if err == nil {
-				message := showMessage(&event, content)
-				shown = &message
-			}
-			known[a.MsgID] = shown
+// messagesOf returns the messages that attempts were made for, as far as they are kept.
+// It ends the list before payloads that come to more than a page of messages may hold.
+func (c *call) messagesOf(attempts *neohook.List[webhook.Attempt], content bool) (map[webhook.EventID]*messageOut, error) {
+	messages := make(map[webhook.EventID]*messageOut)
+	bytes := 0
+	for i := range attempts.Items {
+		id := attempts.Items[i].Event
+		if _, found := messages[id]; found {
+			continue
 		}
-		a.Msg = shown
+		event, err := c.org.Event(c.ctx(), c.tenant(), id)
+		if errors.Is(err, neohook.ErrNotFound) {
+			messages[id] = nil
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if bytes += len(event.Payload); content && i > 0 && bytes > store.MostPagePayload {
+			attempts.Items, attempts.Done = attempts.Items[:i], false
+			attempts.Last = string(attempts.Items[i-1].ID)
+			break
+		}
+		message := showMessage(&event, content)
+		messages[id] = &message
 	}
-	return nil
+	return messages, nil
 }
 
 type attemptsOfMessageQuery struct {
