@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/internal/seal"
@@ -139,28 +138,5 @@ func TestEnginesOnOneStoreAgree(t *testing.T) {
 		if got := must[webhook.Tenant](t)(eng.Tenant(t.Context(), made.ID)); got.ID != made.ID {
 			t.Errorf("engine %d calls it %s, engine 0 %s", i, got.ID, made.ID)
 		}
-	}
-}
-
-func TestOptionsThatCannotServe(t *testing.T) {
-	keyset := must[[]byte](t)(neohook.NewKeyset())
-	for name, opts := range map[string]neohook.Options{
-		"Organisation":        {Organisation: "acme"},
-		"Schedule":            {Schedule: webhook.Schedule{time.Second, -1}},
-		"Jitter":              {Jitter: 1.5},
-		"MaxPayloadBytes":     {MaxPayloadBytes: -1},
-		"EndpointConcurrency": {EndpointConcurrency: -1},
-		"MaxAttempts":         {MaxAttempts: -1},
-		"MaxMemoryBytes":      {MaxMemoryBytes: -1},
-		"Grace":               {Grace: -1},
-	} {
-		opts.Keyset = keyset
-		if _, err := neohook.New(t.Context(), memstore.New(), opts); err == nil || !strings.Contains(err.Error(), "Options."+name) {
-			t.Errorf("%s: err = %v", name, err)
-		}
-	}
-	eng := must[*neohook.Engine](t)(neohook.New(t.Context(), memstore.New(), neohook.Options{Keyset: keyset, Organisation: "org_mine", Jitter: -1}))
-	if made := must[webhook.Tenant](t)(eng.CreateTenant(t.Context(), webhook.Tenant{Name: "Acme"})); made.Organisation != "org_mine" {
-		t.Errorf("organisation %q", made.Organisation)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/neohook/neohook/egress"
@@ -27,14 +28,15 @@ type Options struct {
 	// has one: with others Keyset or KeysetFile must be given.
 	KeysetFile string
 
-	// Adapter sends; nil = an httpadapter with Egress.
+	// Adapter sends; nil = an httpadapter of the engine's own. Egress, SvixHeaders and
+	// UserAgent are for that one: New refuses them beside an Adapter, which would not heed
+	// them.
 	Adapter webhook.Adapter
-	// Egress says which addresses may be dialled, where Adapter is nil. The zero value is
-	// public addresses only.
+	// Egress says which addresses may be dialled. The zero value is public addresses only.
 	Egress egress.Options
 
-	// Schedule is the waits between attempts at endpoints without one of their own; nil = webhook.DefaultSchedule(); empty and
-	// not nil = one attempt.
+	// Schedule is the waits between attempts at endpoints without one of their own; nil =
+	// webhook.DefaultSchedule(); empty and not nil = one attempt.
 	Schedule webhook.Schedule
 	// Jitter varies each wait by this share either way; 0 = 0.2; negative = none.
 	Jitter float64
@@ -64,7 +66,7 @@ type Options struct {
 	// SvixHeaders adds svix-… signature headers beside the webhook-… ones.
 	SvixHeaders bool
 	// UserAgent is the field of that name in each request; "" = "Neohook/" and the version
-	// of this module. Not used where Adapter is given.
+	// of this module.
 	UserAgent string
 	// Grace is how long Run lets attempts in flight go on when it ends; 0 = 30 s.
 	Grace time.Duration
@@ -100,7 +102,25 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return o, o.checkBounds()
+	if err := o.checkBounds(); err != nil {
+		return o, err
+	}
+	return o, o.checkAdapter()
+}
+
+// checkAdapter refuses what would be dropped: a range closed in Egress would stay open.
+func (o *Options) checkAdapter() error {
+	if o.Adapter == nil {
+		return nil
+	}
+	for name, set := range map[string]bool{
+		"Egress": !reflect.ValueOf(o.Egress).IsZero(), "SvixHeaders": o.SvixHeaders, "UserAgent": o.UserAgent != "",
+	} {
+		if set {
+			return fmt.Errorf("neohook: Options.%s is for the engine's own adapter: give it to the one in Options.Adapter", name)
+		}
+	}
+	return nil
 }
 
 func (o *Options) checkBounds() error {
