@@ -162,6 +162,9 @@ func TestHTTP2DeadlineEndsAStreamAndDistrustsItsConnection(t *testing.T) {
 	})
 	defer close(release)
 	a := open(t, httpadapter.Options{})
+	if result := a.Deliver(t.Context(), delivery("{}"), endpoint2(server.URL)); !result.Success {
+		t.Fatal(result.ErrorMessage())
+	}
 	hang := endpoint2(server.URL)
 	hang.Headers, hang.Timeout = map[string]string{"Hang": "yes"}, 30*time.Millisecond
 	result := a.Deliver(t.Context(), delivery("{}"), hang)
