@@ -18,7 +18,7 @@ type conn struct {
 	keepFor time.Duration
 
 	// The pool's, under its lock.
-	home       *lane
+	home       *group
 	inUse      int
 	full       bool // HTTP/2: the peer allows no more streams for now
 	spare      int  // HTTP/2: how many waiters may try it

@@ -37,12 +37,12 @@ type pool struct {
 
 	mu       sync.Mutex
 	closed   bool
-	lanes    map[route]*lane
+	groups   map[route]*group
 	sites    map[string]*site
 	conns    map[*conn]struct{} // all that are open
 	open     int                // conns and dials
 	idle     idleList
-	hungry   list.List // of *lane that has waiters
+	hungry   list.List // of *group that has waiters
 	waits    int       // waiters in all
 	arrivals uint64    // waiters ever
 	dials    map[*exchange]context.CancelFunc
@@ -64,8 +64,8 @@ type route struct {
 	tls      *tls.Config // as the caller gave it
 }
 
-// lane is the connections of one route.
-type lane struct {
+// group is the connections of one route.
+type group struct {
 	route   route
 	site    *site
 	open    int       // connections and dials
@@ -75,8 +75,8 @@ type lane struct {
 	place   *list.Element
 }
 
-// site is the lanes to one address.
-type site struct{ lanes, open, idle int }
+// site is the groups to one address.
+type site struct{ groups, open, idle int }
 
 type waiter struct {
 	arrival uint64
@@ -91,7 +91,7 @@ type waiter struct {
 func newPool(size, perHost int, keepAlive time.Duration) *pool {
 	p := &pool{
 		size: size, perHost: perHost, keepAlive: keepAlive,
-		lanes: make(map[route]*lane), sites: make(map[string]*site),
+		groups: make(map[route]*group), sites: make(map[string]*site),
 		conns: make(map[*conn]struct{}), dials: make(map[*exchange]context.CancelFunc),
 	}
 	p.expiry.ring, p.sweep.ring = p.expire, p.clean
@@ -107,9 +107,9 @@ func (p *pool) get(ctx context.Context, x *exchange, r *route) (*conn, error) {
 			p.mu.Unlock()
 			return nil, errClosed
 		}
-		l := p.lane(r)
-		if l.waiters.Len() == 0 {
-			if c := p.take(l); c != nil {
+		g := p.group(r)
+		if g.waiters.Len() == 0 {
+			if c := p.take(g); c != nil {
 				seat := c.inUse
 				p.mu.Unlock()
 				if c.takes(seat) {
@@ -120,7 +120,7 @@ func (p *pool) get(ctx context.Context, x *exchange, r *route) (*conn, error) {
 				continue
 			}
 		}
-		c, err := p.make(ctx, x, l)
+		c, err := p.make(ctx, x, g)
 		if c != nil || err != nil {
 			return c, err
 		}
@@ -129,25 +129,25 @@ func (p *pool) get(ctx context.Context, x *exchange, r *route) (*conn, error) {
 
 // make waits for leave to open a connection, and opens it. It may get one that became
 // free meanwhile, or (nil, nil) if that one did not take the request. It gives up the lock.
-func (p *pool) make(parent context.Context, x *exchange, l *lane) (*conn, error) {
+func (p *pool) make(parent context.Context, x *exchange, g *group) (*conn, error) {
 	ctx, cancel := context.WithDeadline(parent, x.deadline)
 	defer cancel()
-	if l.waiters.Len() == 0 && p.room(l.site) {
-		victim := p.occupy(l)
+	if g.waiters.Len() == 0 && p.room(g.site) {
+		victim := p.occupy(g)
 		p.mu.Unlock()
 		p.discard(victim)
-		return p.connect(ctx, x, l)
+		return p.connect(ctx, x, g)
 	}
-	w := p.wait(l)
+	w := p.wait(g)
 	p.mu.Unlock()
 	x.exhausted = true
-	c, err := p.await(ctx, l, w)
+	c, err := p.await(ctx, g, w)
 	switch {
 	case err != nil:
 		return nil, err
 	case c == nil:
 		p.discard(w.victim)
-		return p.connect(ctx, x, l)
+		return p.connect(ctx, x, g)
 	case c.takes(w.seat):
 		x.reused = true
 		return c, nil
@@ -157,7 +157,7 @@ func (p *pool) make(parent context.Context, x *exchange, l *lane) (*conn, error)
 }
 
 // await waits for a grant.
-func (p *pool) await(ctx context.Context, l *lane, w *waiter) (*conn, error) {
+func (p *pool) await(ctx context.Context, g *group, w *waiter) (*conn, error) {
 	select {
 	case c := <-w.grant:
 		return c, w.err
@@ -165,8 +165,8 @@ func (p *pool) await(ctx context.Context, l *lane, w *waiter) (*conn, error) {
 	}
 	p.mu.Lock()
 	if w.place != nil {
-		p.dequeue(l, w)
-		p.drop(l)
+		p.dequeue(g, w)
+		p.drop(g)
 		p.mu.Unlock()
 		return nil, fmt.Errorf("%w: %w", errNoConnection, ctx.Err())
 	}
@@ -179,13 +179,13 @@ func (p *pool) await(ctx context.Context, l *lane, w *waiter) (*conn, error) {
 		p.put(c, true)
 	default:
 		p.discard(w.victim)
-		p.release(l)
+		p.release(g)
 	}
 	return nil, fmt.Errorf("%w: %w", errNoConnection, ctx.Err())
 }
 
 // connect dials in a slot that the caller holds.
-func (p *pool) connect(ctx context.Context, x *exchange, l *lane) (*conn, error) {
+func (p *pool) connect(ctx context.Context, x *exchange, g *group) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.connectTimeout)
 	defer cancel()
 	p.mu.Lock()
@@ -195,12 +195,12 @@ func (p *pool) connect(ctx context.Context, x *exchange, l *lane) (*conn, error)
 	p.dials[x] = cancel
 	p.mu.Unlock()
 
-	c, err := p.dial(ctx, x, &l.route)
+	c, err := p.dial(ctx, x, &g.route)
 
 	p.mu.Lock()
 	delete(p.dials, x)
 	if err == nil && !p.closed {
-		p.add(l, c)
+		p.add(g, c)
 		p.mu.Unlock()
 		return c, nil
 	}
@@ -209,27 +209,27 @@ func (p *pool) connect(ctx context.Context, x *exchange, l *lane) (*conn, error)
 		c.close()
 		err = errClosed
 	}
-	p.release(l)
+	p.release(g)
 	return nil, err
 }
 
 // release gives up a slot that nothing is open in.
-func (p *pool) release(l *lane) {
+func (p *pool) release(g *group) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.leave(l)
+	p.leave(g)
 	p.serve()
 }
 
 // add takes in a connection that was dialled, with its first request.
-func (p *pool) add(l *lane, c *conn) {
-	c.home, c.inUse = l, 1
+func (p *pool) add(g *group, c *conn) {
+	c.home, c.inUse = g, 1
 	p.conns[c] = struct{}{}
 	if p.every > 0 {
 		p.sweep.set(p.every)
 	}
 	if c.multiplexed() && p.keepAlive > 0 {
-		l.shared = append(l.shared, c)
+		g.shared = append(g.shared, c)
 		c.spare = initialStreams
 		p.serve()
 	}
@@ -305,9 +305,9 @@ func (p *pool) close() {
 		p.detach(c)
 	}
 	for e := p.hungry.Front(); e != nil; e = p.hungry.Front() {
-		l := e.Value.(*lane)
-		w := l.waiters.Front().Value.(*waiter)
-		p.dequeue(l, w)
+		g := e.Value.(*group)
+		w := g.waiters.Front().Value.(*waiter)
+		p.dequeue(g, w)
 		w.err = errClosed
 		w.grant <- nil
 	}

@@ -84,8 +84,8 @@ func crowd(t *testing.T, random *rand.Rand) {
 		t.Errorf("%d open and %d waiting by the pool's count, %d are open", n, waiting, open)
 	}
 	p.close()
-	if open != 0 || len(p.lanes) != 0 || len(p.sites) != 0 || p.idle.len != 0 || p.open != 0 {
-		t.Errorf("left: %d open, %d lanes, %d sites, %d at rest, %d counted", open, len(p.lanes), len(p.sites), p.idle.len, p.open)
+	if open != 0 || len(p.groups) != 0 || len(p.sites) != 0 || p.idle.len != 0 || p.open != 0 {
+		t.Errorf("left: %d open, %d groups, %d sites, %d at rest, %d counted", open, len(p.groups), len(p.sites), p.idle.len, p.open)
 	}
 	if served == 0 {
 		t.Error("nobody was served")

@@ -2,62 +2,62 @@ package httpadapter
 
 import "time"
 
-// What follows is the pool's, under its lock.
+// What follows is under the pool's lock.
 
-// lane returns that of a route.
-func (p *pool) lane(r *route) *lane {
-	if l := p.lanes[*r]; l != nil {
-		return l
+// group returns that of a route.
+func (p *pool) group(r *route) *group {
+	if g := p.groups[*r]; g != nil {
+		return g
 	}
 	s := p.sites[r.addr]
 	if s == nil {
 		s = &site{}
 		p.sites[r.addr] = s
 	}
-	s.lanes++
-	l := &lane{route: *r, site: s}
-	p.lanes[*r] = l
-	return l
+	s.groups++
+	g := &group{route: *r, site: s}
+	p.groups[*r] = g
+	return g
 }
 
-// drop forgets a lane that has nothing any more.
-func (p *pool) drop(l *lane) {
-	if l.open > 0 || l.waiters.Len() > 0 || p.lanes[l.route] != l {
+// drop forgets a group that has nothing any more.
+func (p *pool) drop(g *group) {
+	if g.open > 0 || g.waiters.Len() > 0 || p.groups[g.route] != g {
 		return
 	}
-	delete(p.lanes, l.route)
-	if l.site.lanes--; l.site.lanes == 0 {
-		delete(p.sites, l.route.addr)
+	delete(p.groups, g.route)
+	if g.site.groups--; g.site.groups == 0 {
+		delete(p.sites, g.route.addr)
 	}
 }
 
 // take finds an open connection with room for a request: an HTTP/2 one in use, so that
 // others may come to rest, else the one that was used last.
-func (p *pool) take(l *lane) *conn {
-	for _, c := range l.shared {
+func (p *pool) take(g *group) *conn {
+	for _, c := range g.shared {
 		if !c.full && !c.retired {
 			c.inUse++
 			return c
 		}
 	}
-	if len(l.idle) == 0 {
+	if len(g.idle) == 0 {
 		return nil
 	}
-	c := l.idle[len(l.idle)-1]
+	c := g.idle[len(g.idle)-1]
 	p.unidle(c)
 	c.inUse = 1
 	if c.multiplexed() {
-		l.shared = append(l.shared, c)
+		g.shared = append(g.shared, c)
 	}
 	return c
 }
 
 // rest puts an unused connection by.
 func (p *pool) rest(c *conn) {
-	l := c.home
-	l.shared = without(l.shared, c)
-	l.idle = append(l.idle, c)
-	l.site.idle++
+	g := c.home
+	g.shared = without(g.shared, c)
+	g.idle = append(g.idle, c)
+	g.site.idle++
 	c.idleSince = time.Now()
 	p.idle.push(c)
 	p.expiry.set(p.keepAlive)
@@ -110,18 +110,18 @@ func (p *pool) room(s *site) bool {
 
 // occupy takes the slot that room has found, and returns what must be discarded before
 // it is used; nil is nothing. Until then both are counted.
-func (p *pool) occupy(l *lane) (victim *conn) {
+func (p *pool) occupy(g *group) (victim *conn) {
 	switch {
-	case p.perHost > 0 && l.site.open >= p.perHost:
-		for victim = p.idle.first; victim.home.site != l.site; {
+	case p.perHost > 0 && g.site.open >= p.perHost:
+		for victim = p.idle.first; victim.home.site != g.site; {
 			victim = victim.next
 		}
 	case p.size > 0 && p.open >= p.size:
 		victim = p.idle.first
 	}
 	p.open++
-	l.open++
-	l.site.open++
+	g.open++
+	g.site.open++
 	if victim != nil {
 		p.detach(victim)
 	}
@@ -129,52 +129,52 @@ func (p *pool) occupy(l *lane) (victim *conn) {
 }
 
 // leave gives up a slot.
-func (p *pool) leave(l *lane) {
+func (p *pool) leave(g *group) {
 	p.open--
-	l.open--
-	l.site.open--
-	p.drop(l)
+	g.open--
+	g.site.open--
+	p.drop(g)
 }
 
 // wait queues up.
-func (p *pool) wait(l *lane) *waiter {
+func (p *pool) wait(g *group) *waiter {
 	p.arrivals++
 	p.waits++
 	w := &waiter{arrival: p.arrivals, grant: make(chan *conn, 1)}
-	w.place = l.waiters.PushBack(w)
-	if l.place == nil {
-		l.place = p.hungry.PushBack(l)
+	w.place = g.waiters.PushBack(w)
+	if g.place == nil {
+		g.place = p.hungry.PushBack(g)
 	}
 	return w
 }
 
-func (p *pool) dequeue(l *lane, w *waiter) {
+func (p *pool) dequeue(g *group, w *waiter) {
 	p.waits--
-	l.waiters.Remove(w.place)
+	g.waiters.Remove(w.place)
 	w.place = nil
-	if l.waiters.Len() == 0 {
-		p.hungry.Remove(l.place)
-		l.place = nil
+	if g.waiters.Len() == 0 {
+		p.hungry.Remove(g.place)
+		g.place = nil
 	}
 }
 
 // serve gives what is free to who has waited longest.
 func (p *pool) serve() {
 	for p.waits > 0 {
-		w, l := p.next()
+		w, g := p.next()
 		if w == nil {
 			return
 		}
-		p.dequeue(l, w)
-		c := l.forWaiter()
+		p.dequeue(g, w)
+		c := g.forWaiter()
 		switch {
 		case c != nil:
 			c.spare--
 			c.inUse++
-		case len(l.idle) > 0:
-			c = p.take(l)
+		case len(g.idle) > 0:
+			c = p.take(g)
 		default:
-			w.victim = p.occupy(l)
+			w.victim = p.occupy(g)
 		}
 		if c != nil {
 			w.seat = c.inUse
@@ -184,23 +184,23 @@ func (p *pool) serve() {
 }
 
 // next finds the waiter that came first of those that can be served.
-func (p *pool) next() (first *waiter, of *lane) {
+func (p *pool) next() (first *waiter, of *group) {
 	for e := p.hungry.Front(); e != nil; e = e.Next() {
-		l := e.Value.(*lane)
-		w := l.waiters.Front().Value.(*waiter)
+		g := e.Value.(*group)
+		w := g.waiters.Front().Value.(*waiter)
 		if first != nil && first.arrival < w.arrival {
 			continue
 		}
-		if len(l.idle) > 0 || l.forWaiter() != nil || p.room(l.site) {
-			first, of = w, l
+		if len(g.idle) > 0 || g.forWaiter() != nil || p.room(g.site) {
+			first, of = w, g
 		}
 	}
 	return first, of
 }
 
 // forWaiter finds a shared connection that may have room.
-func (l *lane) forWaiter() *conn {
-	for _, c := range l.shared {
+func (g *group) forWaiter() *conn {
+	for _, c := range g.shared {
 		if c.spare > 0 && !c.full && !c.retired {
 			return c
 		}
