@@ -3,13 +3,14 @@ package sqlite
 import "context"
 
 // OpenSmall is Open with a ledger that keeps few entries in memory, so that a test soon
-// has it write runs.
+// has it write runs. It does not wait for the disk.
 func OpenSmall(ctx context.Context, path string, ledgerSize int) (*Store, error) {
 	s, err := Open(ctx, path)
-	if err == nil {
-		s.withWriter(func(w *writer) { w.ledgerSize = ledgerSize })
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	s.withWriter(func(w *writer) { w.ledgerSize = ledgerSize })
+	return s, s.Script(ctx, "PRAGMA synchronous = OFF")
 }
 
 func (s *Store) withWriter(use func(*writer)) {

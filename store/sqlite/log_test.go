@@ -18,6 +18,7 @@ func TestLogStaysBoundedUnderSteadyReads(t *testing.T) {
 	s.SetMostLog(most)
 	p := newPublisher(t, s)
 	p.script("PRAGMA wal_autocheckpoint = 50")
+	p.script("PRAGMA synchronous = OFF")
 	p.accept.Payload = make([]byte, 4096)
 	p.publish(time.Hour, 0, 500) // something to read
 	stop := make(chan struct{})
