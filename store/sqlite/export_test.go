@@ -1,6 +1,9 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // OpenSmall is Open with a ledger that keeps few entries in memory, so that a test soon
 // has it write runs. It does not wait for the disk.
@@ -40,6 +43,28 @@ func (s *Store) LedgerRows(ctx context.Context) (batches, runs, blocks int64, er
 		return nil
 	})
 	return batches, runs, blocks, err
+}
+
+// WriterPragma and ReaderPragma tell a setting of a connection.
+func (s *Store) WriterPragma(ctx context.Context, name string) (value string) {
+	s.withWriter(func(w *writer) { value = pragma(ctx, w.conn, name) })
+	return value
+}
+
+func (s *Store) ReaderPragma(ctx context.Context, name string) (value string) {
+	_ = s.read(ctx, func(ctx context.Context, c *conn) error {
+		value = pragma(ctx, c, name)
+		return nil
+	})
+	return value
+}
+
+func pragma(ctx context.Context, c *conn, name string) string {
+	value, err := first(ctx, c, func(r *row) string { return fmt.Sprint(r.next()) }, "PRAGMA "+name)
+	if err != nil {
+		return err.Error()
+	}
+	return value
 }
 
 // IntegrityCheck asks SQLite whether the file is sound.

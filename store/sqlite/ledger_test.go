@@ -122,6 +122,10 @@ func TestLedgerKnowsEveryEvent(t *testing.T) {
 	p.Store = openSmall(t, folder, 500)
 	same("after a reopen", short, 0, first)
 	same("long ones after a reopen", long, longFrom, firstLong)
+	for number := uint64(500_000); number < 502_000; number += 100 { // and it goes on growing
+		p.want(p.publish(short, number, number+100), store.Accepted)
+	}
+	same("beside new ones", short, 0, first)
 
 	p.now = p.now.Add(short)
 	for from := uint64(0); from < count; from += 60 { // under the same keys, as they have expired
@@ -159,16 +163,14 @@ func TestFullDiskIsToldAndStoresNothing(t *testing.T) {
 	}
 }
 
-// TestUndoneBatchLeavesNothing breaks the transaction in two ways: by one after which it
-// can be rolled back, and by one that has SQLite end it, so that the connection is
-// replaced.
+// TestUndoneBatchLeavesNothing breaks the first transaction, which reserves keys and
+// begins a span, in two ways: by one after which it can be rolled back, and by one that
+// has SQLite end it, so that the connection is replaced.
 func TestUndoneBatchLeavesNothing(t *testing.T) {
 	for _, way := range []string{"ABORT", "ROLLBACK"} {
 		t.Run(way, func(t *testing.T) {
-			s := openSmall(t, t.TempDir(), 500)
-			defer s.Close()
-			p := newPublisher(t, s)
-			first := p.publish(time.Hour, 0, 10)
+			folder := t.TempDir()
+			p := newPublisher(t, openSmall(t, folder, 500))
 			p.script(`CREATE TEMP TRIGGER broken BEFORE INSERT ON event WHEN new.type = 'bad'
 				BEGIN SELECT RAISE(` + way + `, 'broken by the test'); END`)
 			bad := p.accept
@@ -176,19 +178,26 @@ func TestUndoneBatchLeavesNothing(t *testing.T) {
 			good := p.accept
 			hash := sha256.Sum256(binary.BigEndian.AppendUint64(nil, 10))
 			good.Once = &store.Once{Hash: [16]byte(hash[:]), TTL: time.Hour}
-			verdicts, err := s.Commit(t.Context(), &store.Batch{Now: p.now, Accepts: []store.Accept{good, bad}})
+			verdicts, err := p.Commit(t.Context(), &store.Batch{Now: p.now, Accepts: []store.Accept{good, bad}})
 			if err == nil || errors.Is(err, store.ErrCommitUnknown) {
 				t.Fatalf("verdicts %v, error %v, want a plain error", verdicts, err)
 			}
-			p.want(p.publish(time.Hour, 0, 10), store.Replayed)
-			again := p.publish(time.Hour, 10, 11)
-			p.want(again, store.Accepted)
-			if again[0].Event <= first[9].Event {
-				t.Errorf("event %d behind %d", again[0].Event, first[9].Event)
+			first := p.publish(time.Hour, 0, 20)
+			p.want(first, store.Accepted)
+			listed, err := p.Events(t.Context(), p.accept.Tenant, store.EventFilter{}, store.Page{Limit: 99})
+			if err != nil || len(listed.Items) != 20 {
+				t.Errorf("%d events, error %v, want 20", len(listed.Items), err)
 			}
-			listed, err := s.Events(t.Context(), p.accept.Tenant, store.EventFilter{}, store.Page{Limit: 99})
-			if err != nil || len(listed.Items) != 11 {
-				t.Errorf("%d events, error %v, want 11", len(listed.Items), err)
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+			p.Store = openSmall(t, folder, 500)
+			p.want(p.publish(time.Hour, 0, 20), store.Replayed)
+			if again := p.publish(time.Hour, 20, 21)[0]; again.Event <= first[19].Event {
+				t.Errorf("event %d behind %d", again.Event, first[19].Event)
+			}
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
 			}
 		})
 	}

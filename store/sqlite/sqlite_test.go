@@ -40,5 +40,5 @@ func TestDurable(t *testing.T) {
 }
 
 func TestModel(t *testing.T) {
-	storetest.Model(t, func(t *testing.T, folder string) store.Store { return openSmall(t, folder, 6) })
+	storetest.Model(t, func(t *testing.T, folder string) store.Store { return openSmall(t, folder, 3) })
 }

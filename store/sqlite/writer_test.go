@@ -72,6 +72,22 @@ func TestLostConnectionIsReplaced(t *testing.T) {
 	}
 }
 
+// TestSettings pins what durability and secrecy rest on, as SQLite itself reports it.
+func TestSettings(t *testing.T) {
+	s := openNew(t)
+	for pragma, want := range map[string]string{
+		"journal_mode": "wal", "synchronous": "2", "secure_delete": "1", "page_size": "8192",
+		"foreign_keys": "0", "wal_autocheckpoint": "4000",
+	} {
+		if got := s.WriterPragma(t.Context(), pragma); got != want {
+			t.Errorf("%s is %s, want %s", pragma, got, want)
+		}
+	}
+	if got := s.ReaderPragma(t.Context(), "query_only"); got != "1" {
+		t.Errorf("query_only of a reader is %s, want 1", got)
+	}
+}
+
 // TestReadersDoNotWaitForTheWriter reads while a transaction is open.
 func TestReadersDoNotWaitForTheWriter(t *testing.T) {
 	s := openNew(t)

@@ -149,6 +149,40 @@ func changeCountsForCommitsThatBeginAfterIt(w *world) {
 	publishers.Wait()
 }
 
+// routesAreOneReading reads a tenant's routes while endpoints are added to it.
+func routesAreOneReading(w *world) {
+	tenant := w.tenant()
+	first := w.version(tenant)
+	stop := make(chan struct{})
+	seen := make(map[int64]int) // by version, how many endpoints
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			routes, err := w.Routes(w.ctx, tenant)
+			if err != nil {
+				w.Error(err)
+				return
+			}
+			seen[routes.Version] = len(routes.Endpoints)
+		}
+	})
+	counts := map[int64]int{first: 0}
+	for count := 1; count <= 100; count++ {
+		w.endpoint(tenant)
+		counts[w.version(tenant)] = count
+	}
+	close(stop)
+	reading.Wait()
+	for version, count := range seen {
+		same(w, fmt.Sprint("endpoints at version ", version), count, counts[version])
+	}
+}
+
 func readerSeesAnEventWithItsDeliveries(w *world) {
 	tenant := w.tenant()
 	endpoints := []store.EndpointKey{w.endpoint(tenant), w.endpoint(tenant), w.endpoint(tenant)}

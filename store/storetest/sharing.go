@@ -54,10 +54,7 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	ep := store.Endpoint{Key: 1 << 40, Tenant: 1, Version: 2}
 	page := store.Page{Limit: 1}
 	errs := make(map[string]error)
-	ignore := func(what string) func(any, error) {
-		return func(_ any, err error) { errs[what] = err }
-	}
-	call := func(what string, got any, err error) { ignore(what)(got, err) }
+	call := func(what string, _ any, err error) { errs[what] = err }
 
 	instance, err := w.InitInstance(ctx, store.Instance{SealedIDSecret: []byte{1}})
 	call("InitInstance", instance, err)
@@ -121,6 +118,10 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("AttemptsAtEndpoint", attempts, err)
 	delivery, err := w.Delivery(ctx, 1, 1)
 	call("Delivery", delivery, err)
+	deliveries, err := w.DeliveriesOfEvent(ctx, 1, 1, page)
+	call("DeliveriesOfEvent", deliveries, err)
+	failing, err := w.FailingEndpoints(ctx, 0, 1)
+	call("FailingEndpoints", failing, err)
 	return errs
 }
 

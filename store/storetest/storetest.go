@@ -114,6 +114,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"OneOfManyHasTheUID", oneOfManyHasTheUID},
 		{"LaterEventHasTheHigherKey", laterEventHasTheHigherKey},
 		{"ChangeCountsForCommitsThatBeginAfterIt", changeCountsForCommitsThatBeginAfterIt},
+		{"RoutesAreOneReading", routesAreOneReading},
 		{"ReaderSeesAnEventWithItsDeliveries", readerSeesAnEventWithItsDeliveries},
 		{"DeliveryIsAlwaysSomewhere", deliveryIsAlwaysSomewhere},
 		{"CloseWaitsForWhatIsUnderWay", closeWaitsForWhatIsUnderWay},
