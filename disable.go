@@ -17,8 +17,7 @@ func (e *Engine) gone(ctx context.Context, tenant store.TenantKey, key store.End
 }
 
 func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) error {
-	const tries = 10 // each lost to another change of the endpoint
-	for range tries {
+	for range maxTries {
 		endpoint, err := e.store.Endpoint(ctx, tenant, key)
 		if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
 			return nil
@@ -26,13 +25,12 @@ func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.
 		if err != nil {
 			return err
 		}
-		endpoint.Disabled, endpoint.UpdatedAt = true, time.Now()
-		endpoint.Version++
-		if err = e.store.UpdateEndpoint(ctx, endpoint, nil); err == nil {
+		endpoint.Disabled = true
+		again, err := e.writeEndpoint(ctx, &endpoint, nil)
+		if err == nil {
 			e.failing.Forget(key)
 		}
-		e.changed(ctx, tenant)
-		if !errors.Is(err, store.ErrStale) {
+		if !again {
 			return err
 		}
 	}

@@ -130,7 +130,7 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 		if !changes && once == nil {
 			return o.showEndpoint(&owner)(&stored)
 		}
-		again, err := o.writeEndpoint(ctx, &next, once)
+		again, err := o.engine.writeEndpoint(ctx, &next, once)
 		if err == nil {
 			if next.Disabled != stored.Disabled {
 				o.engine.failing.Forget(next.Key)
@@ -149,11 +149,11 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 
 // writeEndpoint stores the next version of an endpoint. It returns true where somebody
 // else was faster.
-func (o *Organisation) writeEndpoint(ctx context.Context, next *store.Endpoint, once *store.Once) (bool, error) {
+func (e *Engine) writeEndpoint(ctx context.Context, next *store.Endpoint, once *store.Once) (bool, error) {
 	next.UpdatedAt = now()
 	next.Version++
-	err := o.engine.store.UpdateEndpoint(ctx, *next, once)
-	o.engine.changed(ctx, next.Tenant)
+	err := e.store.UpdateEndpoint(ctx, *next, once)
+	e.changed(ctx, next.Tenant)
 	return errors.Is(err, store.ErrStale), err
 }
 
