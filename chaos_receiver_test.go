@@ -58,8 +58,6 @@ type chaosAttempt struct {
 	retryAfter time.Duration
 }
 
-func (a *chaosAttempt) succeeded() bool { return !a.ended.IsZero() && a.status/100 == 2 }
-
 func (c *chaos) planEndpoint(i int) *chaosEndpoint {
 	endpoint := &chaosEndpoint{
 		tenant: c.tenants[c.draw(len(c.tenants), "tenant of endpoint", i)],
@@ -303,7 +301,6 @@ func (c *chaos) end(a *chaosAttempt, status int, retryAfter time.Duration) {
 	}
 	a.ended, a.status, a.retryAfter = time.Now(), status, min(retryAfter, 12*time.Hour)
 	if hold := a.ended.Add(a.retryAfter); hold.After(a.endpoint.holds[a.node.number]) && a.retryAfter > 0 {
-		// What begins at this very instant may have begun before the answer was read.
 		a.endpoint.holds[a.node.number] = hold
 	}
 	a.endpoint.isGone = a.endpoint.isGone || status == 410
