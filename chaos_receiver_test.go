@@ -201,7 +201,7 @@ func (r *chaosReceivers) Deliver(ctx context.Context, delivery *webhook.Delivery
 	stats := r.node.eng.LaneStats()
 	a := c.begin(r.node, delivery, ep)
 	if a != nil {
-		if stats.Bytes > c.opts.MaxMemoryBytes || stats.InFlight > c.opts.MaxAttempts || stats.Unrecorded > 2*c.opts.MaxAttempts {
+		if stats.Bytes > c.opts.MaxMemoryBytes || stats.InFlight > c.opts.MaxInFlight || stats.Unrecorded > 2*c.opts.MaxInFlight {
 			c.t.Errorf("beyond the bounds of memory: %+v", stats)
 		}
 		takes, status, retryAfter := c.reply(a.endpoint, delivery)
@@ -253,8 +253,8 @@ func (c *chaos) begin(n *node, delivery *webhook.Delivery, ep *webhook.Endpoint)
 	for _, other := range c.endpoints {
 		all += other.inFlight[n.number]
 	}
-	if all >= c.opts.MaxAttempts {
-		c.t.Errorf("%s: begins beside %d of all endpoints, at most %d may be in flight", what, all, c.opts.MaxAttempts)
+	if all >= c.opts.MaxInFlight {
+		c.t.Errorf("%s: begins beside %d of all endpoints, at most %d may be in flight", what, all, c.opts.MaxInFlight)
 	}
 	if until := e.holds[n.number]; !c.stalls && now.Before(until) {
 		c.t.Errorf("%s: the receiver asked to be left alone until %v", what, until.Sub(c.start))

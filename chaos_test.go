@@ -152,7 +152,7 @@ func (c *chaos) plan() {
 	c.opts = neohook.Options{
 		Schedule:            webhook.Schedule{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute}[:1+c.draw(4, "schedule")],
 		Jitter:              []float64{-1, 0.2, 0.5}[c.draw(3, "jitter")],
-		MaxAttempts:         4 + c.draw(40, "attempts"),
+		MaxInFlight:         4 + c.draw(40, "attempts"),
 		EndpointConcurrency: 1 + c.draw(6, "concurrency"),
 		MaxMemoryBytes:      int64(4<<10) << c.draw(6, "memory"),
 		Grace:               time.Duration(1+c.draw(20, "grace")) * time.Second,

@@ -46,8 +46,8 @@ type Options struct {
 	// EndpointConcurrency is how many attempts may be in flight at an endpoint that does
 	// not say itself; 0 = 10.
 	EndpointConcurrency int
-	// MaxAttempts is how many may be in flight over all endpoints; 0 = 4096.
-	MaxAttempts int
+	// MaxInFlight is how many attempts may be in flight over all endpoints; 0 = 4096.
+	MaxInFlight int
 	// MaxMemoryBytes bounds the payloads held in memory; what is beyond waits in the
 	// store. 0 = 64 MiB.
 	MaxMemoryBytes int64
@@ -93,7 +93,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.MaxPayloadBytes = cmp.Or(o.MaxPayloadBytes, 1<<20)
 	o.EndpointConcurrency = cmp.Or(o.EndpointConcurrency, 10)
-	o.MaxAttempts = cmp.Or(o.MaxAttempts, 4096)
+	o.MaxInFlight = cmp.Or(o.MaxInFlight, 4096)
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, 64<<20)
 	o.MaxWaitingBytes = cmp.Or(o.MaxWaitingBytes, 64<<20)
 	o.PublishWait = cmp.Or(o.PublishWait, 5*time.Second)
@@ -126,7 +126,7 @@ func (o *Options) checkAdapter() error {
 func (o *Options) checkBounds() error {
 	for name, value := range map[string]int64{
 		"MaxPayloadBytes": int64(o.MaxPayloadBytes), "EndpointConcurrency": int64(o.EndpointConcurrency),
-		"MaxAttempts": int64(o.MaxAttempts), "MaxMemoryBytes": o.MaxMemoryBytes, "Grace": int64(o.Grace),
+		"MaxInFlight": int64(o.MaxInFlight), "MaxMemoryBytes": o.MaxMemoryBytes, "Grace": int64(o.Grace),
 		"MaxWaitingBytes": o.MaxWaitingBytes, "PublishWait": int64(o.PublishWait),
 	} {
 		if value < 0 {

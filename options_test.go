@@ -19,7 +19,7 @@ func TestOptionsThatCannotServe(t *testing.T) {
 		"Jitter":              {Jitter: 1.5},
 		"MaxPayloadBytes":     {MaxPayloadBytes: -1},
 		"EndpointConcurrency": {EndpointConcurrency: -1},
-		"MaxAttempts":         {MaxAttempts: -1},
+		"MaxInFlight":         {MaxInFlight: -1},
 		"MaxMemoryBytes":      {MaxMemoryBytes: -1},
 		"MaxWaitingBytes":     {MaxWaitingBytes: -1},
 		"PublishWait":         {PublishWait: -1},

@@ -78,8 +78,8 @@ func (e *Engine) assemble() error {
 
 func (e *Engine) laneLimits() lane.Limits {
 	return lane.Limits{
-		Attempts:   e.opts.MaxAttempts,
-		Unrecorded: unrecordedPerAttempt * e.opts.MaxAttempts,
+		Attempts:   e.opts.MaxInFlight,
+		Unrecorded: unrecordedPerAttempt * e.opts.MaxInFlight,
 		Rows:       heldRows,
 		Bytes:      e.opts.MaxMemoryBytes,
 		Page:       pageRows,
@@ -96,7 +96,7 @@ func (e *Engine) httpAdapter() (webhook.Adapter, error) {
 	adapter, err := httpadapter.New(httpadapter.Options{
 		Dialer: dialer, MaxConcurrent: -1, PoolSizePerHost: -1,
 		// Room for every attempt in flight and as many idle connections.
-		PoolSize: 2 * e.opts.MaxAttempts,
+		PoolSize: 2 * e.opts.MaxInFlight,
 		// Half the processor time of HTTP/2 for small requests; a receiver that speaks
 		// nothing else, or an endpoint that asks for it, gets HTTP/2.
 		Protocol:     webhook.HTTP1,

@@ -75,7 +75,7 @@ func TestMetricsTellWhatIsQueuedParkedAndFailing(t *testing.T) {
 		t.Fatal(err)
 	}
 	nobody.Close()
-	server := startProcess(t, t.TempDir(), "--retry-schedule", "1h", "--endpoint-concurrency", "2", "--max-attempts", "10", "--metrics-listen", "127.0.0.1:0")
+	server := startProcess(t, t.TempDir(), "--retry-schedule", "1h", "--endpoint-concurrency", "2", "--max-in-flight", "10", "--metrics-listen", "127.0.0.1:0")
 	defer close(release)
 	server.must(t, http.StatusCreated, "POST", "/app", `{"name": "Acme", "uid": "acme"}`, nil)
 	for _, name := range []string{"good", "bad", "busy", "hang", "away"} {

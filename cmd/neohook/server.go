@@ -94,7 +94,7 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		Schedule:            webhook.Schedule(s.RetrySchedule),
 		MaxPayloadBytes:     int(s.MaxPayload),
 		EndpointConcurrency: int(s.EndpointConcurrency),
-		MaxAttempts:         int(s.MaxAttempts),
+		MaxInFlight:         int(s.MaxInFlight),
 		MaxMemoryBytes:      int64(s.MaxMemory),
 		MaxWaitingBytes:     int64(s.MaxWaiting),
 		PublishWait:         time.Duration(s.PublishWait),
