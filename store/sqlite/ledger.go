@@ -18,10 +18,10 @@ import (
 //
 // It belongs to the writer. After a transaction that was undone it is loaded anew.
 type ledger struct {
-	recent map[[16]byte]entry // those in the table ledger_batch
-	fresh  []byte             // those of the transaction that is under way
-	runs   []run
-	last   int64 // the highest number that a run had
+	recent  map[[16]byte]entry // those in the table ledger_batch
+	fresh   []byte             // those of the transaction that is under way
+	shelves map[int64]*shelf   // by class
+	last    int64              // the highest number that a run had
 }
 
 // entry is an event published under a Once. Instants and durations are in microseconds.
@@ -58,25 +58,39 @@ func class(ttl int64) int64 { return int64(bits.Len64(uint64(ttl))) } //nolint:g
 
 // run is a part of the ledger that is not in memory.
 type run struct {
-	number, class, until int64
-	filter               filter
+	number int64
+	until  int64 // when the last of it expires
+}
+
+// shelf holds the runs of a class, with a filter each.
+type shelf struct {
+	runs    []run
+	filters filters
+}
+
+func (l *ledger) shelve(class int64, r run, f filter) {
+	s := l.shelves[class]
+	if s == nil {
+		s = new(shelf)
+		l.shelves[class] = s
+	}
+	s.runs = append(s.runs, r)
+	s.filters.add(f)
+	l.last = max(l.last, r.number)
 }
 
 const (
-	ledgerRunsSQL    = `SELECT number, class, until, filter FROM ledger_run ORDER BY number`
+	ledgerRunsSQL    = `SELECT class, number, until, filter FROM ledger_run ORDER BY number`
 	ledgerBatchesSQL = `SELECT entries FROM ledger_batch ORDER BY number`
 )
 
 func (w *writer) loadLedger(ctx context.Context) error {
-	runs, err := all(ctx, w.conn, func(r *row) run {
-		return run{number: r.int(), class: r.int(), until: r.int(), filter: r.blob()}
-	}, ledgerRunsSQL)
-	if err != nil {
-		return err
-	}
-	l := &ledger{runs: runs, recent: make(map[[16]byte]entry)}
-	if len(runs) > 0 {
-		l.last = runs[len(runs)-1].number
+	l := &ledger{recent: make(map[[16]byte]entry), shelves: make(map[int64]*shelf)}
+	for r, err := range w.rows(ctx, ledgerRunsSQL) {
+		if err != nil {
+			return err
+		}
+		l.shelve(r.int(), run{number: r.int(), until: r.int()}, r.blob())
 	}
 	for r, err := range w.rows(ctx, ledgerBatchesSQL) {
 		if err != nil {
@@ -107,26 +121,34 @@ func (w *writer) published(ctx context.Context, once *store.Once, now time.Time)
 	if e, known := w.ledger.recent[once.Hash]; known && e.expires() > at {
 		return e, true, nil
 	}
-	of := class(once.TTL.Microseconds())
-	for i := range w.ledger.runs {
-		part := &w.ledger.runs[i]
-		if part.class != of || part.until <= at || !part.filter.mayHave(&once.Hash) {
-			continue
-		}
-		block, err := first(ctx, w.conn, (*row).blob, ledgerBlockSQL, blockKey(part.number, once.Hash[0]))
-		if errors.Is(err, store.ErrNotFound) { // the filter was wrong
-			continue
-		}
-		if err != nil {
-			return found, false, err
-		}
-		for ; len(block) >= entrySize; block = block[entrySize:] {
-			if e := decodeEntry(block); e.hash == once.Hash && e.expires() > at {
-				return e, true, nil
-			}
+	s := w.ledger.shelves[class(once.TTL.Microseconds())]
+	if s == nil {
+		return found, false, nil
+	}
+	for i := s.filters.next(&once.Hash, 0); i >= 0; i = s.filters.next(&once.Hash, i+1) {
+		found, is, err = w.findInRun(ctx, s.runs[i], &once.Hash, at)
+		if is || err != nil {
+			return found, is, err
 		}
 	}
 	return found, false, nil
+}
+
+// findInRun looks for an entry that is live at an instant.
+func (w *writer) findInRun(ctx context.Context, r run, hash *[16]byte, at int64) (found entry, is bool, err error) {
+	if r.until <= at {
+		return found, false, nil
+	}
+	block, err := first(ctx, w.conn, (*row).blob, ledgerBlockSQL, blockKey(r.number, hash[0]))
+	if errors.Is(err, store.ErrNotFound) { // the filter was wrong
+		return found, false, nil
+	}
+	for ; len(block) >= entrySize; block = block[entrySize:] {
+		if e := decodeEntry(block); e.hash == *hash && e.expires() > at {
+			return e, true, nil
+		}
+	}
+	return found, false, err
 }
 
 // enter notes an event that is being accepted. published must have been asked before.
@@ -166,17 +188,21 @@ func (w *writer) saveLedger(ctx context.Context, now time.Time) error {
 
 // dropRun deletes one run that has expired, if there is one.
 func (w *writer) dropRun(ctx context.Context, now time.Time) error {
-	at := slices.IndexFunc(w.ledger.runs, func(part run) bool { return part.until <= micros(now) })
-	if at < 0 {
-		return nil
-	}
-	number := w.ledger.runs[at].number
-	w.ledger.runs = slices.Delete(w.ledger.runs, at, at+1)
-	if _, err := w.exec(ctx, deleteLedgerBlockSQL, number); err != nil {
+	for _, s := range w.ledger.shelves {
+		at := slices.IndexFunc(s.runs, func(r run) bool { return r.until <= micros(now) })
+		if at < 0 {
+			continue
+		}
+		number := s.runs[at].number
+		s.runs = slices.Delete(s.runs, at, at+1)
+		s.filters.remove(at)
+		if _, err := w.exec(ctx, deleteLedgerBlockSQL, number); err != nil {
+			return err
+		}
+		_, err := w.exec(ctx, deleteLedgerRunSQL, number)
 		return err
 	}
-	_, err := w.exec(ctx, deleteLedgerRunSQL, number)
-	return err
+	return nil
 }
 
 // startRun forgets what has expired and moves the most common class of the rest out of
@@ -215,25 +241,24 @@ func (w *writer) startRun(ctx context.Context, now time.Time) error {
 // insertRun moves entries of a class from memory to a run.
 func (w *writer) insertRun(ctx context.Context, of int64, entries []entry) error {
 	l := w.ledger
-	l.last++
-	part := run{number: l.last, class: of, filter: newFilter(len(entries))}
+	r, f := run{number: l.last + 1}, newFilter()
 	var blocks [256][]byte
 	for i := range entries {
 		e := &entries[i]
 		delete(l.recent, e.hash)
-		part.until = max(part.until, e.expires())
-		part.filter.add(&e.hash)
+		r.until = max(r.until, e.expires())
+		f.add(&e.hash)
 		blocks[e.hash[0]] = e.append(blocks[e.hash[0]])
 	}
 	for first, block := range blocks {
 		if len(block) == 0 {
 			continue
 		}
-		if _, err := w.exec(ctx, insertLedgerBlockSQL, blockKey(part.number, byte(first)), block); err != nil {
+		if _, err := w.exec(ctx, insertLedgerBlockSQL, blockKey(r.number, byte(first)), block); err != nil {
 			return err
 		}
 	}
-	l.runs = append(l.runs, part)
-	_, err := w.exec(ctx, insertLedgerRunSQL, part.number, part.class, part.until, []byte(part.filter))
+	l.shelve(of, r, f)
+	_, err := w.exec(ctx, insertLedgerRunSQL, r.number, of, r.until, []byte(f))
 	return err
 }

@@ -30,7 +30,8 @@ type writer struct {
 	mostLog    int64 // the size at which the log is begun anew
 }
 
-// defaultLedgerSize makes a run's blocks, of which there are 256, a page each.
+// defaultLedgerSize makes a run's blocks, of which there are 256, a page each. The shape of
+// a run's filter is made for it.
 const defaultLedgerSize = 30_000
 
 func newWriter(path string) *writer {
