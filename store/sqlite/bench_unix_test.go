@@ -213,9 +213,12 @@ func BenchmarkWriterPath(b *testing.B) {
 		}
 		prepared := make(map[string]*sql.Stmt)
 		for _, query := range []string{insertEventSQL, insertDeliverySQL, insertAttemptSQL, endDeliverySQL, insertHistorySQL} {
-			if prepared[query], err = db.PrepareContext(b.Context(), query); err != nil {
+			statement, err := db.PrepareContext(b.Context(), query)
+			if err != nil {
 				b.Fatal(err)
 			}
+			defer statement.Close()
+			prepared[query] = statement
 		}
 		measure(b, func() {
 			for n := 0; n < b.N; n += size {
