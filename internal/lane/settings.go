@@ -1,7 +1,5 @@
 package lane
 
-import "time"
-
 // Settings are how an endpoint wants to be sent to. The zero value is not known yet.
 type Settings struct {
 	// Concurrency is the most attempts in flight, at least 1.
@@ -20,23 +18,3 @@ type Settings struct {
 
 // known says that there are settings.
 func (s *Settings) known() bool { return s.Concurrency > 0 }
-
-// pace spaces attempts evenly. There is no burst: time that was not used is gone.
-type pace struct {
-	next time.Time // not before
-}
-
-// interval between attempts at a rate; 0 for none.
-func interval(rate int) time.Duration {
-	if rate <= 0 {
-		return 0
-	}
-	return time.Second / time.Duration(rate)
-}
-
-// take notes that an attempt begins.
-func (p *pace) take(now time.Time, rate int) {
-	if rate > 0 {
-		p.next = now.Add(interval(rate))
-	}
-}

@@ -97,18 +97,3 @@ func (t *turns) nextWake() time.Time {
 	}
 	return t.resting[0].pace.next
 }
-
-// byPace is a heap of tenants, the soonest to go on on top.
-type byPace []*tenantTurns
-
-func (h byPace) Len() int           { return len(h) }
-func (h byPace) Less(i, j int) bool { return h[i].pace.next.Before(h[j].pace.next) }
-func (h byPace) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byPace) Push(x any)        { *h = append(*h, x.(*tenantTurns)) }
-func (h *byPace) Pop() any {
-	last := len(*h) - 1
-	of := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return of
-}

@@ -1,0 +1,108 @@
+package neohook
+
+import (
+	"io"
+	"time"
+
+	"github.com/neohook/neohook/adapter/httpadapter"
+	"github.com/neohook/neohook/egress"
+	"github.com/neohook/neohook/internal/attempt"
+	"github.com/neohook/neohook/internal/commit"
+	"github.com/neohook/neohook/internal/dispatch"
+	"github.com/neohook/neohook/internal/failing"
+	"github.com/neohook/neohook/internal/intake"
+	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/webhook"
+)
+
+const (
+	// maxRetryAfter caps how long a receiver may ask to be left alone.
+	maxRetryAfter = 12 * time.Hour
+	// maxResponseBytes is how much of an answer is kept.
+	maxResponseBytes = 20_000
+	// unrecordedPerAttempt is how many outcomes may wait to be stored for each attempt
+	// that may be in flight.
+	unrecordedPerAttempt = 2
+	// heldRows is how many deliveries are held in memory.
+	heldRows = 65_536
+	pageRows = 256
+)
+
+// machinery is what moves events from Publish to the endpoints. Arrows of data: intake →
+// writer → lanes → sender → outcomes → writer.
+type machinery struct {
+	intake   *intake.Queue
+	outcomes *outcome.Queue
+	failing  *failing.Watch
+	lanes    *dispatch.Dispatcher
+	writer   *commit.Writer
+	tally    *tally
+	// adapter is the engine's own; nil where Options has one.
+	adapter *httpadapter.Adapter
+	// closers are closed, in order, when nothing is sent any more.
+	closers []io.Closer
+}
+
+func (e *Engine) assemble() error {
+	sender := &attempt.Sender{
+		Endpoints: e.routes, Payloads: e.store, IDs: e.records.IDs, Adapter: e.opts.Adapter,
+		Gone: e.gone,
+		Policy: attempt.Policy{
+			Schedule: e.opts.Schedule, Jitter: e.opts.Jitter,
+			MaxRetryAfter: maxRetryAfter, MaxResponse: maxResponseBytes,
+		},
+	}
+	if sender.Adapter == nil {
+		adapter, err := e.httpAdapter()
+		if err != nil {
+			return err
+		}
+		sender.Adapter = adapter
+	}
+	e.intake = intake.New(intake.Limits{
+		Bytes: e.opts.MaxMemoryBytes, Outside: e.opts.MaxWaitingBytes, Wait: e.opts.PublishWait,
+	})
+	e.failing = failing.New(e.opts.DisableAfter)
+	e.outcomes = outcome.New()
+	e.outcomes.Judge = e.failing.Judge
+	e.lanes = dispatch.New(e.laneLimits(), e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
+	e.tally = newTally()
+	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally}, commit.Limits{}, e.opts.Logger)
+	return nil
+}
+
+func (e *Engine) laneLimits() lane.Limits {
+	return lane.Limits{
+		Attempts:   e.opts.MaxInFlight,
+		Unrecorded: unrecordedPerAttempt * e.opts.MaxInFlight,
+		Rows:       heldRows,
+		Bytes:      e.opts.MaxMemoryBytes,
+		Page:       pageRows,
+	}
+}
+
+// httpAdapter makes the engine's own adapter. The lanes keep the limits: the adapter has
+// none that one endpoint's requests could take from another's.
+func (e *Engine) httpAdapter() (webhook.Adapter, error) {
+	dialer, err := egress.New(e.opts.Egress)
+	if err != nil {
+		return nil, err
+	}
+	adapter, err := httpadapter.New(httpadapter.Options{
+		Dialer: dialer, MaxConcurrent: -1, PoolSizePerHost: -1,
+		// Room for every attempt in flight and as many idle connections.
+		PoolSize: 2 * e.opts.MaxInFlight,
+		// Half the processor time of HTTP/2 for small requests; a receiver that speaks
+		// nothing else, or an endpoint that asks for it, gets HTTP/2.
+		Protocol:     webhook.HTTP1,
+		MaxBodyBytes: maxResponseBytes, SvixHeaders: e.opts.SvixHeaders,
+		UserAgent: e.opts.UserAgent,
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.adapter = adapter
+	e.closers = append(e.closers, adapter, dialer)
+	return adapter, nil
+}
