@@ -3,13 +3,14 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // banner is what serve prints once it is ready: where it is, and a script to paste that
-// makes an application, an endpoint and a first event.
+// makes a tenant, an endpoint and a first event.
 func (c *serveCommand) banner(srv *server) string {
 	token := filepath.Join(srv.folder, tokenFile)
 	var out strings.Builder
@@ -19,7 +20,7 @@ func (c *serveCommand) banner(srv *server) string {
 	} else {
 		fmt.Fprintf(&out, "The API token is in %s\n", token)
 	}
-	out.WriteString("\nA receiver, in a second terminal:\n\n    neohook receive\n")
+	fmt.Fprintf(&out, "\nA receiver, in a second terminal:\n\n    %s receive\n", self())
 	if !c.allows(netip.AddrFrom4([4]byte{127, 0, 0, 1})) {
 		out.WriteString("\nThis server sends to public addresses only, so the receiver gets nothing\n" +
 			"until the server is started with --egress-allow 127.0.0.0/8\n")
@@ -37,8 +38,21 @@ func (c *serveCommand) allows(address netip.Addr) bool {
 	})
 }
 
+// self is how whoever started this program can start it again, from the same folder.
+func self() string {
+	name := os.Args[0]
+	if !strings.Contains(name, "go-build") {
+		return quote(name)
+	}
+	// Built by go run, under a name that is gone when the program is.
+	if _, err := os.Stat("cmd/neohook/main.go"); err == nil {
+		return "go run ./cmd/neohook"
+	}
+	return "neohook"
+}
+
 // firstEvent is a script for any shell. Pasted twice, it makes a second event of the
-// same application and endpoint.
+// same tenant and endpoint.
 func firstEvent(server, tokenFile string) string {
 	return fmt.Sprintf(`TOKEN=$(cat %s)
 api() { curl -sS -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' %s/api/v1"$@"; echo; }

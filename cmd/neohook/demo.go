@@ -234,9 +234,17 @@ func (d *demo) arrived(got reception) {
 	}
 	what := fmt.Sprintf("a body of %d bytes", len(got.Body)) // somebody else's event
 	if at, ours := d.accepted[got.ID]; ours {
-		what = fmt.Sprintf("%v after it was accepted", got.At.Sub(at).Round(100*time.Microsecond))
+		what = fmt.Sprintf("%v after it was accepted", briefly(got.At.Sub(at)))
 	}
 	d.tell(got.At, "32", "delivered", got.ID, fmt.Sprintf("to %s, signature %s, %s", endpoint, got.Signature, what))
+}
+
+// briefly rounds to what a person reads.
+func briefly(d time.Duration) time.Duration {
+	if d >= time.Second {
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
 }
 
 func (d *demo) tell(at time.Time, colour, what, id, more string) {

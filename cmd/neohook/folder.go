@@ -25,11 +25,19 @@ func openStore(ctx context.Context, folder string) (*sqlite.Store, error) {
 	}
 	st, err := sqlite.Open(ctx, filepath.Join(folder, databaseFile))
 	if errors.Is(err, sqlite.ErrInUse) {
-		return nil, fmt.Errorf("data folder %s is in use by another neohook: stop that one, or choose another folder with --data: %w",
-			folder, sqlite.ErrInUse)
+		return nil, &folderInUseError{folder}
 	}
 	return st, err
 }
+
+// folderInUseError wraps sqlite.ErrInUse in words of the program alone.
+type folderInUseError struct{ folder string }
+
+func (e *folderInUseError) Error() string {
+	return "data folder " + e.folder + " is in use by another neohook: stop that one, or choose another folder with --data"
+}
+
+func (e *folderInUseError) Unwrap() error { return sqlite.ErrInUse }
 
 func makeFolder(folder string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {

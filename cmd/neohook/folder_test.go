@@ -152,12 +152,12 @@ func TestTokenCommand(t *testing.T) {
 		return code, out.String(), errs.String()
 	}
 	code, first, said := command()
-	if code != 0 || !strings.HasPrefix(first, tokenPrefix) || strings.Count(first, "\n") != 1 || said != "" {
-		t.Fatalf("before a first start: exit code %d, %q, %q; want the token as its line", code, first, said)
+	if code != 0 || !strings.HasPrefix(first, tokenPrefix) || strings.Count(first, "\n") != 1 || !strings.Contains(said, "no data folder "+folder) {
+		t.Fatalf("before a first start: exit code %d, %q, %q; want the token as its line, and to be told that the folder is new", code, first, said)
 	}
 
 	st := openFolder(t, folder) // as a running server has it
-	if code, out, said := command(); code != 0 || out != first {
+	if code, out, said := command(); code != 0 || out != first || said != "" {
 		t.Errorf("beside a server: exit code %d, %q, %q; want %q", code, out, said, first)
 	}
 	if code, _, said := command("--new"); code != 1 || !strings.Contains(said, "is in use by another neohook: stop that one") {

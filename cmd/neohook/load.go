@@ -17,9 +17,9 @@ type command interface {
 
 // commandLine is the grammar of the command line.
 type commandLine struct {
-	Serve   serveCommand   `cmd:"" help:"Run the server: REST API, durable queue and delivery in one process."`
-	Token   tokenCommand   `cmd:"" help:"Print the API token of a data folder, as the last line."`
-	Receive receiveCommand `cmd:"" help:"Receive webhooks, check their signatures and print them."`
+	Serve   serveCommand   `cmd:"" help:"Run the server: REST API, events on disk and their delivery, in one process."`
+	Token   tokenCommand   `cmd:"" help:"Print the API token of a data folder."`
+	Receive receiveCommand `cmd:"" help:"Receive webhooks, check their signatures and print them: for people in a terminal, as lines of JSON elsewhere."`
 	Demo    demoCommand    `cmd:"" help:"See it work: server, receiver and sample events in one process, on a folder that is thrown away."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -46,7 +46,7 @@ func load(args, environ []string, readFile func(string) ([]byte, error), stdout 
 	helped := false
 	parser, err := kong.New(&grammar,
 		kong.Name("neohook"),
-		kong.Description("Webhooks that arrive: accepts events durably and delivers them signed, in order of due time, until the receiver has them."),
+		kong.Description("Sends webhooks: has events on disk before it accepts them, signs them, and delivers them to every endpoint that wants them, again and again as the retry schedule says."),
 		kong.Writers(stdout, io.Discard),
 		kong.Exit(func(int) { helped = true }),
 		kong.ValueFormatter(withDefault),
@@ -77,10 +77,15 @@ func load(args, environ []string, readFile func(string) ([]byte, error), stdout 
 	return chosen, nil
 }
 
-// plainly takes away what kong puts before a source's own message.
+// plainly takes away what kong puts before a source's own message, and tells a command
+// from an argument of one.
 func plainly(err error) error {
 	if source, ok := errors.AsType[*sourceError](err); ok {
 		return source
+	}
+	if parsing, ok := errors.AsType[*kong.ParseError](err); ok && parsing.Context.Selected() == nil {
+		text := strings.Replace(err.Error(), "unexpected argument", "unknown command", 1)
+		return fmt.Errorf("%s; neohook --help tells of the commands", text)
 	}
 	flag, text, found := strings.Cut(err.Error(), ": ")
 	if found && (strings.HasSuffix(text, `got "EOL" (<EOL>)`) || strings.HasPrefix(text, "missing value")) {

@@ -61,7 +61,7 @@ func TestTheBinarySaysInOneLineWhyItCannotStart(t *testing.T) {
 		"bad value":           {[]string{"serve", "--log-level", "loud"}, 2, `--log-level: "loud" is not one of debug, info, warn, error`},
 		"unknown key":         {[]string{"serve", "--config", file}, 2, `file:1: unknown key "lisen", did you mean listen?`},
 		"missing file":        {[]string{"serve", "--config", file + ".yaml"}, 2, "configuration file: open"},
-		"unknown command":     {[]string{"sevre"}, 2, `unexpected argument sevre, did you mean "serve"?`},
+		"unknown command":     {[]string{"sevre"}, 2, `unknown command sevre, did you mean "serve"?; neohook --help`},
 		"port in use":         {[]string{"serve", "--listen", port.Addr().String()}, 1, "is in use by another program; choose another with --listen"},
 		"folder in use":       {[]string{"serve", "--data", inUse.folder}, 1, "is in use by another neohook: stop that one, or choose another folder with --data"},
 		"folder is a file":    {[]string{"serve", "--data", file}, 1, file},
@@ -299,6 +299,17 @@ func TestTheReadmeHasTheScriptThatIsPrinted(t *testing.T) {
 	if want := firstEvent("http://127.0.0.1:8071", "neohook-data/token"); !strings.Contains(string(text), want) {
 		t.Errorf("README.md lacks\n%s", want)
 	}
+}
+
+func TestTheBannerNamesTheProgramAsItWasStarted(t *testing.T) {
+	command := program(t, "serve", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
+	command.Args[0] = "./a folder/neohook"
+	server := watch(t, command)
+	server.awaitOut(t, "api /app/acme/msg")
+	if !strings.Contains(server.out.String(), "\n    './a folder/neohook' receive\n") {
+		t.Errorf("the banner does not say how to start the receiver:\n%s", server.out)
+	}
+	server.interrupt(t)
 }
 
 func TestTheBannerSaysThatLoopbackIsRefused(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -21,9 +22,13 @@ type tokenCommand struct {
 }
 
 func (c *tokenCommand) run(ctx context.Context, console console) error {
+	_, missing := os.Stat(string(c.Data))
 	text, err := c.token(ctx)
 	if err != nil {
 		return err
+	}
+	if errors.Is(missing, fs.ErrNotExist) { // a server that runs elsewhere has another token
+		_, _ = fmt.Fprintf(console.err, "There was no data folder %s: it is made, and this is its token.\n", c.Data)
 	}
 	_, err = fmt.Fprintln(console.out, text)
 	return err
