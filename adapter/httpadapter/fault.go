@@ -174,7 +174,8 @@ func isAny(err error, numbers []syscall.Errno) bool {
 
 func blockedMessage(blocked *egress.BlockedError) string {
 	if _, err := netip.ParseAddr(blocked.Host); blocked.IP.IsValid() && err != nil {
-		return fmt.Sprintf("the address of %q is blocked by the egress policy", blocked.Host)
+		// The same for every rule, as the rule would tell of the address.
+		return fmt.Sprintf("the address of %q is blocked by the egress policy: it must be public, or in the egress allow list (Allow)", blocked.Host)
 	}
 	return blocked.Error()
 }

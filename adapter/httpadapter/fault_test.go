@@ -22,6 +22,22 @@ import (
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
+func TestBlockedNameTellsTheOperatorWhatToChangeAndAStrangerNoAddress(t *testing.T) {
+	names := lookUps{"inside.example": {netip.MustParseAddr("10.1.2.3")}, "meta.example": {netip.MustParseAddr("169.254.169.254")}}
+	a, err := httpadapter.New(httpadapter.Options{Egress: egress.Options{Resolver: names}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	for host := range names {
+		result := a.Deliver(t.Context(), delivery("{}"), endpointAt("http://"+host+"/"))
+		want := `the address of "` + host + `" is blocked by the egress policy: it must be public, or in the egress allow list (Allow)`
+		if got := result.ErrorMessage(); got != want {
+			t.Errorf("the message is %q, want %q", got, want)
+		}
+	}
+}
+
 // lookUps answers names from a map; a missing one is not found.
 type lookUps map[string][]netip.Addr
 
