@@ -181,7 +181,7 @@ func (f *field) checkText(text string) string {
 		return "must be one of " + strings.Join(f.enum, ", ")
 	}
 	if n := int64(utf8.RuneCountInString(text)); n < f.min || f.max > 0 && n > f.max {
-		return "must have " + f.bounds() + " characters"
+		return f.length("characters")
 	}
 	if f.format != nil {
 		return f.format(text)
@@ -195,7 +195,7 @@ func (f *field) checkList(items []string, bad *faults, where []string) {
 	case f.later && n > 0:
 		bad.add(notYet, f.in(where)...)
 	case n < f.min || f.max > 0 && n > f.max:
-		bad.add("must have "+f.bounds()+" items", f.in(where)...)
+		bad.add(f.length("items"), f.in(where)...)
 	case f.format != nil:
 		for i, item := range items {
 			if msg := f.format(item); msg != "" {
@@ -207,6 +207,13 @@ func (f *field) checkList(items []string, bad *faults, where []string) {
 
 // in is the field's location inside where.
 func (f *field) in(where []string) []string { return append(slices.Clip(where), f.name) }
+
+func (f *field) length(of string) string {
+	if f.min == 1 && f.max == 0 {
+		return "must not be empty"
+	}
+	return "must have " + f.bounds() + " " + of
+}
 
 func (f *field) bounds() string {
 	if f.max > 0 {
