@@ -14,8 +14,8 @@ import (
 )
 
 // conn is one connection with the statements prepared on it. It talks to the driver
-// directly: database/sql in between costs a batch of 128 some 60 % more. Not safe for
-// concurrent use.
+// directly: database/sql in between doubles the processor time of a batch of 128. Not safe
+// for concurrent use.
 //
 // The driver watches a context that can end with a goroutine per statement. A conn is
 // given only contexts that cannot.
@@ -79,6 +79,8 @@ func (c *conn) prepare(ctx context.Context, query string) (*stmt, error) {
 	return s, nil
 }
 
+// bind puts the arguments in place. They are to be dropped after use: a payload may be
+// large.
 func (s *stmt) bind(args []any) []driver.NamedValue {
 	s.args = s.args[:0]
 	for i, arg := range args {
@@ -94,6 +96,7 @@ func (c *conn) exec(ctx context.Context, query string, args ...any) (int64, erro
 		return 0, err
 	}
 	result, err := s.raw.(driver.StmtExecContext).ExecContext(ctx, s.bind(args))
+	clear(s.args)
 	if err != nil {
 		return 0, err
 	}
@@ -110,6 +113,7 @@ func (c *conn) rows(ctx context.Context, query string, args ...any) iter.Seq2[*r
 			return
 		}
 		answer, err := s.raw.(driver.StmtQueryContext).QueryContext(ctx, s.bind(args))
+		clear(s.args)
 		if err != nil {
 			yield(nil, err)
 			return

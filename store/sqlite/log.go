@@ -2,8 +2,19 @@ package sqlite
 
 import (
 	"context"
+	"fmt"
 	"os"
 )
+
+// checkLog sees to it that there is a write-ahead log: where the file system has no shared
+// memory SQLite goes on without one, and without a word.
+func checkLog(ctx context.Context, c *conn, path string) error {
+	mode, err := first(ctx, c, (*row).text, "PRAGMA journal_mode")
+	if err == nil && mode != "wal" {
+		return fmt.Errorf("the file system of %s can't hold SQLite's write-ahead log (journal mode is %q)", path, mode)
+	}
+	return err
+}
 
 // SQLite moves its log into the database by itself, but begins the log anew only when no
 // reader uses it. Under steady reads that moment does not come, and the log would grow

@@ -48,6 +48,19 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 	}
 }
 
+// TestLogMustBeThere has a database that can't have a log, as on some file systems.
+func TestLogMustBeThere(t *testing.T) {
+	c, err := connect(t.Context(), "file::memory:", writerPragmas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.close()
+	err = checkLog(t.Context(), c, "/mnt/a.db")
+	if err == nil || !strings.Contains(err.Error(), "file system of /mnt/a.db") {
+		t.Errorf("%v, want an error that names the file", err)
+	}
+}
+
 func plan(t *testing.T, s *Store, query string) (steps []string) {
 	t.Helper()
 	err := s.read(t.Context(), func(ctx context.Context, c *conn) error {

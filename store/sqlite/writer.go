@@ -56,6 +56,9 @@ func (w *writer) connect(ctx context.Context) error {
 		}
 	}
 	if err == nil {
+		err = checkLog(ctx, c, w.path)
+	}
+	if err == nil {
 		err = migrate(ctx, c, version)
 	}
 	if err != nil {

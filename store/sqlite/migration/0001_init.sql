@@ -96,7 +96,7 @@ CREATE TABLE event (
 	span        INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
 ) STRICT;
 CREATE INDEX event_tenant ON event (span, tenant);
-CREATE UNIQUE INDEX event_uid ON event (tenant, uid) WHERE uid IS NOT NULL;
+CREATE UNIQUE INDEX event_uid ON event (tenant, uid) WHERE uid IS NOT NULL; -- those that have one
 CREATE TABLE event_span (
 	tenant INTEGER NOT NULL,
 	span   INTEGER NOT NULL,
