@@ -3,6 +3,7 @@ package neohook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 
@@ -40,7 +41,8 @@ func (o *Organisation) showEndpoint(tenant *store.Tenant) func(*store.Endpoint) 
 
 // CreateEndpoint stores an endpoint of a tenant under a fresh ID and returns it, with
 // defaults in place of zero values. An empty Secret is generated. ID, Tenant and times
-// are not looked at. ErrConflict: the UID is taken among the tenant's endpoints. It
+// are not looked at. ErrConflict: the UID is taken among the tenant's endpoints;
+// ErrTooManyEndpoints: it has as many as Options.MaxEndpointsPerTenant lets it have. It
 // counts for every event whose Publish begins after this has returned.
 func (o *Organisation) CreateEndpoint(ctx context.Context, tenant webhook.TenantID, ep webhook.Endpoint) (webhook.Endpoint, error) {
 	owner, err := o.tenant(ctx, tenant)
@@ -65,6 +67,16 @@ func (o *Organisation) CreateEndpoint(ctx context.Context, tenant webhook.Tenant
 			return made, o.engine.records.PutEndpoint(&made, &ep)
 		},
 		insert: func(made store.Endpoint, once *store.Once) error {
+			// One after another, so that together they do not pass the limit.
+			select {
+			case o.engine.creating <- struct{}{}:
+				defer func() { <-o.engine.creating }()
+			case <-ctx.Done():
+				return fmt.Errorf("neohook: create an endpoint: %w", ctx.Err())
+			}
+			if err := o.mayHaveMore(ctx, owner.Key); err != nil {
+				return err
+			}
 			err := o.engine.store.InsertEndpoint(ctx, made, once)
 			o.engine.changed(ctx, owner.Key)
 			if errors.Is(err, store.ErrNotFound) {
@@ -74,6 +86,22 @@ func (o *Organisation) CreateEndpoint(ctx context.Context, tenant webhook.Tenant
 		},
 		show: o.showEndpoint(&owner),
 	})
+}
+
+// mayHaveMore says no where a tenant has as many endpoints as it may.
+func (o *Organisation) mayHaveMore(ctx context.Context, tenant store.TenantKey) error {
+	limit := o.engine.opts.MaxEndpointsPerTenant
+	if limit == 0 {
+		return nil
+	}
+	has, err := o.engine.store.Endpoints(ctx, tenant, store.Page{Limit: limit})
+	if err != nil {
+		return translate(err, "endpoints of", "the tenant")
+	}
+	if len(has) >= limit {
+		return &LimitError{ErrTooManyEndpoints, limit}
+	}
+	return nil
 }
 
 // Endpoint returns an endpoint, with its Secret and Headers.

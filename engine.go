@@ -29,6 +29,9 @@ type Engine struct {
 	routes  *routing.Table
 	machinery
 	ran atomic.Bool
+	// creating has a place for the one who counts and stores an endpoint. It is a channel,
+	// so that who waits behind a store that stalls can give up.
+	creating chan struct{}
 }
 
 // New prepares an engine over a store; it starts nothing. ctx bounds the reading of the
@@ -46,7 +49,8 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, store: st, records: records,
-		routes: routing.New(st, records, routing.Limits{}),
+		creating: make(chan struct{}, 1),
+		routes:   routing.New(st, records, routing.Limits{}),
 	}
 	e.Organisation = e.In(opts.Organisation)
 	if err := e.assemble(); err != nil {

@@ -22,6 +22,12 @@ var (
 	// ErrOverloaded is returned by Publish where an event can't be taken at present, as an
 	// *OverloadedError. Nothing is stored: publish again later.
 	ErrOverloaded = errors.New("neohook: overloaded")
+	// ErrBacklogFull is returned by Publish where the tenant would have more open deliveries
+	// than it may, as a *LimitError. Nothing is stored.
+	ErrBacklogFull = errors.New("neohook: tenant has too many open deliveries")
+	// ErrTooManyEndpoints is returned by CreateEndpoint where the tenant has as many as it
+	// may, as a *LimitError.
+	ErrTooManyEndpoints = errors.New("neohook: tenant has too many endpoints")
 	// ErrStopped is returned by Publish once Run has ended.
 	ErrStopped = errors.New("neohook: stopped")
 )
@@ -41,6 +47,8 @@ const (
 	// QueueFull: the event's turn to be stored did not come within Options.PublishWait, or
 	// more wait already than Options.MaxWaitingBytes.
 	QueueFull Overload = "queue_full"
+	// DiskFull: where the store writes, less is free than Options.MinFreeBytes.
+	DiskFull Overload = "disk_full"
 	// RoutesChanging: the tenant's endpoints were changed again and again meanwhile.
 	RoutesChanging Overload = "routes_changing"
 )
@@ -49,6 +57,8 @@ func (o Overload) text() string {
 	switch o {
 	case QueueFull:
 		return "more events wait to be stored than there is room or time for"
+	case DiskFull:
+		return "the disk of the store is nearly full"
 	case RoutesChanging:
 		return "the tenant's endpoints keep changing"
 	}
@@ -62,3 +72,16 @@ func (e *OverloadedError) Error() string {
 
 // Unwrap returns ErrOverloaded.
 func (e *OverloadedError) Unwrap() error { return ErrOverloaded }
+
+// LimitError says that a tenant has as much of something as it may: ErrBacklogFull or
+// ErrTooManyEndpoints.
+type LimitError struct {
+	Err   error
+	Limit int
+}
+
+// Error names the limit.
+func (e *LimitError) Error() string { return fmt.Sprintf("%v: at most %d", e.Err, e.Limit) }
+
+// Unwrap returns what there is too much of.
+func (e *LimitError) Unwrap() error { return e.Err }

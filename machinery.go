@@ -13,6 +13,7 @@ import (
 	"github.com/neohook/neohook/internal/intake"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/internal/quota"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -38,6 +39,8 @@ type machinery struct {
 	lanes    *dispatch.Dispatcher
 	writer   *commit.Writer
 	tally    *tally
+	quota    *quota.Quota
+	space    *space
 	// adapter is the engine's own; nil where Options has one.
 	adapter *httpadapter.Adapter
 	// closers are closed, in order, when nothing is sent any more.
@@ -68,7 +71,9 @@ func (e *Engine) assemble() error {
 	e.outcomes.Judge = e.failing.Judge
 	e.lanes = dispatch.New(e.laneLimits(), e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
 	e.tally = newTally()
-	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally}, commit.Limits{}, e.opts.Logger)
+	e.quota = quota.New(e.opts.MaxTenantBacklog, e.store)
+	e.space = newSpace(e.store, e.opts.MinFreeBytes, e.opts.Logger)
+	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota}, commit.Limits{}, e.opts.Logger)
 	return nil
 }
 

@@ -57,6 +57,18 @@ type Options struct {
 	MaxWaitingBytes int64
 	// PublishWait is how long Publish waits for an event's turn to be stored; 0 = 5 s.
 	PublishWait time.Duration
+	// MaxTenantBacklog is how many open deliveries a tenant may have; beyond it Publish
+	// returns ErrBacklogFull. The number is kept in memory and may be off by what changed
+	// while it was counted, which is done anew before a tenant is turned away, once a
+	// minute at most. 0 = 10 million; negative = no limit.
+	MaxTenantBacklog int
+	// MaxEndpointsPerTenant bounds those that can be created, and so the deliveries of one
+	// event; 0 = 500; negative = no limit.
+	MaxEndpointsPerTenant int
+	// MinFreeBytes must be free where the store writes, or Publish returns ErrOverloaded;
+	// outcomes are stored all the same. It is for stores that can tell, as SQLite's.
+	// 0 = 256 MiB; negative = not watched.
+	MinFreeBytes int64
 
 	// DisableAfter is how long an endpoint may be without a success, from its first failure
 	// on, until it is disabled; 0 = 5 days; negative = never. The Logger is warned at 50
@@ -97,6 +109,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxMemoryBytes = cmp.Or(o.MaxMemoryBytes, 64<<20)
 	o.MaxWaitingBytes = cmp.Or(o.MaxWaitingBytes, 64<<20)
 	o.PublishWait = cmp.Or(o.PublishWait, 5*time.Second)
+	o.MaxTenantBacklog = max(0, cmp.Or(o.MaxTenantBacklog, 10_000_000)) // 0 is none from here on
+	o.MaxEndpointsPerTenant = max(0, cmp.Or(o.MaxEndpointsPerTenant, 500))
+	o.MinFreeBytes = cmp.Or(o.MinFreeBytes, 256<<20)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.DisableAfter = cmp.Or(o.DisableAfter, 5*24*time.Hour)
 	if o.Logger == nil {

@@ -13,6 +13,9 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
+// diskRetryAfter is how long to wait for somebody to free space.
+const diskRetryAfter = 10 * time.Second
+
 // Publish accepts an event: when it returns without an error, the event and a delivery
 // for every endpoint that hears of it are on disk, in one transaction. It returns the
 // event with its ID, its tenant's id and AcceptedAt; under a Once, a repeat returns what
@@ -25,7 +28,7 @@ import (
 // is given.
 //
 // Errors: *webhook.InvalidError; ErrNotFound for the tenant; ErrConflict where the UID is
-// taken; ErrKeyReused; ErrOverloaded; ErrStopped. With an error of the store, or that of
+// taken; ErrKeyReused; ErrOverloaded; ErrBacklogFull, for a repeat too; ErrStopped. With an error of the store, or that of
 // ctx, the event may have been accepted all the same: publish it again, under a Once, to
 // be sure that it is accepted a single time.
 func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
@@ -39,6 +42,9 @@ func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhoo
 func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
 	if err := o.engine.checkEvent(&event); err != nil {
 		return webhook.Event{}, err
+	}
+	if _, low := o.engine.space.check(); low {
+		return webhook.Event{}, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
 	}
 	accept := store.Accept{
 		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels),
@@ -87,7 +93,17 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 	if accept.Once, err = o.storeOnce(time.Now(), publishOp, int64(routes.Tenant.Key)); err != nil {
 		return nil, store.Verdict{}, err
 	}
+	granted, err := o.engine.quota.Take(ctx, accept.Tenant, len(accept.Endpoints))
+	if err != nil {
+		return nil, store.Verdict{}, fmt.Errorf("neohook: publish: %w", err)
+	}
+	if !granted {
+		return nil, store.Verdict{}, &LimitError{ErrBacklogFull, o.engine.opts.MaxTenantBacklog}
+	}
 	verdict, err := o.engine.intake.Submit(ctx, *accept)
+	// Where nobody knows, what is stored counts.
+	stored := verdict.Kind == store.Accepted || errors.Is(err, store.ErrCommitUnknown)
+	o.engine.quota.Settle(accept.Tenant, len(accept.Endpoints), stored)
 	var overloaded *intake.OverloadedError
 	switch {
 	case errors.As(err, &overloaded):

@@ -50,6 +50,7 @@ type Refusal string
 // The refusals beside those of overload.
 const (
 	Invalid       Refusal = "invalid"
+	BacklogFull   Refusal = "backlog_full"
 	UnknownTenant Refusal = "unknown_tenant"
 	Conflicting   Refusal = "conflict" // UID or key of a Once
 	Stopped       Refusal = "stopped"
@@ -65,6 +66,10 @@ type StoreStats struct {
 	Outcomes       Histogram // in a batch
 	// Unstored outcomes wait to be recorded. What bounds them is LaneStats.MaxUnrecorded.
 	Unstored int
+	// FreeBytes may still be written where the store is, MinFreeBytes must be; -1 is not
+	// known, or not watched.
+	FreeBytes    int64
+	MinFreeBytes int64
 }
 
 // LaneStats are of deliveries in memory.
@@ -171,6 +176,8 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Publish.Waiting, s.Publish.WaitingBytes, s.Publish.MaxWaitingBytes = in.Outside.Events, in.Outside.Bytes, in.Limits.Outside
 	s.Publish.Tenants, s.Publish.Delay = in.Tenants, in.Delay
 	s.Store.Unstored, _ = e.outcomes.Waiting()
+	s.Store.FreeBytes, _ = e.space.check()
+	s.Store.MinFreeBytes = max(-1, e.opts.MinFreeBytes)
 	s.Lanes = e.laneStats()
 	if e.adapter != nil {
 		report := e.adapter.HealthCheck(ctx)

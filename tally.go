@@ -13,6 +13,7 @@ import (
 	"github.com/neohook/neohook/internal/commit"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/internal/quota"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -89,6 +90,10 @@ func refusalOf(err error) Refusal {
 		return Refusal(overloaded.Cause)
 	case errors.As(err, &invalid):
 		return Invalid
+	case errors.Is(err, store.ErrFull):
+		return Refusal(DiskFull)
+	case errors.Is(err, ErrBacklogFull):
+		return BacklogFull
 	case errors.Is(err, ErrNotFound), errors.Is(err, webhook.ErrMalformedID):
 		return UnknownTenant
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrKeyReused):
@@ -129,12 +134,18 @@ func (w watchedStore) Commit(ctx context.Context, batch *store.Batch) ([]store.V
 type watchedLanes struct {
 	commit.Lanes
 	tally *tally
+	quota *quota.Quota
 }
 
 // Committed counts what was recorded.
 func (w watchedLanes) Committed(now time.Time, accepted []lane.Delivery, recorded []outcome.Done) {
 	w.tally.deliveries.Add(uint64(len(accepted)))
 	w.tally.record(recorded)
+	for i := range recorded {
+		if recorded[i].Outcome.State.Ended() {
+			w.quota.End(recorded[i].Outcome.Tenant, 1)
+		}
+	}
 	w.Lanes.Committed(now, accepted, recorded)
 }
 

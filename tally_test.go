@@ -7,6 +7,7 @@ import (
 
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
+	"github.com/neohook/neohook/internal/quota"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -29,7 +30,7 @@ func (nothing) Reread(time.Time, []store.Accept)                     {}
 func BenchmarkTally(b *testing.B) {
 	const batch = 16
 	t := newTally()
-	st, lanes := watchedStore{nothing{}, t}, watchedLanes{nothing{}, t}
+	st, lanes := watchedStore{nothing{}, t}, watchedLanes{nothing{}, t, quota.New(0, nil)}
 	done := make([]outcome.Done, batch)
 	for i := range done {
 		done[i] = outcome.Done{

@@ -21,7 +21,7 @@ type refusal struct {
 	status       int
 	code, detail string
 	faults       faults // of a 422
-	// retryAfter is seconds, for a 503.
+	// retryAfter is seconds, for a 503 or 429.
 	retryAfter string
 	// allow lists the methods, for a 405.
 	allow string
@@ -101,7 +101,23 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusBadRequest, code: "limit_reached",
 			detail: "Ten replaced secrets still sign: wait until one expires, or rotate with a shorter grace period",
 		}
-	case errors.As(err, &overloaded):
+	case errors.Is(err, neohook.ErrTooManyEndpoints):
+		return &refusal{
+			status: http.StatusBadRequest, code: "limit_reached",
+			detail: "The application has as many endpoints as it may, " + limitOf(err) + ": delete one, or ask the operator for more",
+		}
+	case errors.Is(err, neohook.ErrBacklogFull):
+		return &refusal{
+			status: http.StatusTooManyRequests, code: "backlog_full", retryAfter: seconds(fullRetryAfter),
+			detail: "The application has as many open deliveries as it may, " + limitOf(err) +
+				": look for endpoints that do not answer. The request was not carried out",
+		}
+	case errors.Is(err, store.ErrFull), errors.As(err, &overloaded) && overloaded.Cause == neohook.DiskFull:
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "storage_full", retryAfter: "10", cause: err,
+			detail: "The server has no room on its disk. The request was not carried out: repeat it",
+		}
+	case overloaded != nil:
 		return &refusal{
 			status: http.StatusServiceUnavailable, code: "overloaded", retryAfter: seconds(overloaded.RetryAfter), cause: err,
 			detail: "The server has more to do than it can hold. The request was not carried out: repeat it",
@@ -115,11 +131,6 @@ func refuse(err error, names wireNames) *refusal {
 		return &refusal{
 			status: http.StatusServiceUnavailable, code: "contended", retryAfter: "1", cause: err,
 			detail: "Others kept changing the same thing. Repeat the request",
-		}
-	case errors.Is(err, store.ErrFull):
-		return &refusal{
-			status: http.StatusServiceUnavailable, code: "storage_full", retryAfter: "10", cause: err,
-			detail: "The server has no room on its disk. The request was not carried out: repeat it",
 		}
 	case errors.Is(err, store.ErrCommitUnknown):
 		return &refusal{
@@ -136,6 +147,17 @@ func refuse(err error, names wireNames) *refusal {
 		status: http.StatusInternalServerError, code: "internal", cause: err,
 		detail: "The server failed. Its log says more under the neohook-request-id of this answer",
 	}
+}
+
+// fullRetryAfter is when an application whose backlog is full is counted anew.
+const fullRetryAfter = time.Minute
+
+func limitOf(err error) string {
+	var limit *neohook.LimitError
+	if !errors.As(err, &limit) {
+		return "by the operator's limit"
+	}
+	return strconv.Itoa(limit.Limit)
 }
 
 // seconds is a wait as Retry-After has it, rounded up.

@@ -87,8 +87,8 @@ func constHistogram(desc *prometheus.Desc, h *neohook.Histogram) prometheus.Metr
 
 // reasons are there from the first scrape, so that a rate over them begins at 0.
 var reasons = []neohook.Refusal{
-	neohook.Refusal(neohook.QueueFull), neohook.Refusal(neohook.RoutesChanging),
-	neohook.Invalid, neohook.UnknownTenant, neohook.Conflicting, neohook.Stopped, neohook.GivenUp, neohook.StoreFailed,
+	neohook.Refusal(neohook.QueueFull), neohook.Refusal(neohook.DiskFull), neohook.Refusal(neohook.RoutesChanging),
+	neohook.BacklogFull, neohook.Invalid, neohook.UnknownTenant, neohook.Conflicting, neohook.Stopped, neohook.GivenUp, neohook.StoreFailed,
 }
 
 // attemptKinds are the kinds that were seen, and those that a rate is taken of.

@@ -51,6 +51,8 @@ var plain = []metric[stats]{
 	seconds("publish_delay_seconds", "How long the latest event to be taken for storing, or turned away, had waited.", func(s *stats) time.Duration { return s.Publish.Delay }),
 
 	counter("commit_failures_total", "Transactions that the store did not take.", func(s *stats) uint64 { return s.Store.CommitFailures }),
+	gauge("store_free_bytes", "Bytes that can still be written where the store is; -1 where the store can't tell.", func(s *stats) int64 { return s.Store.FreeBytes }),
+	gauge("store_free_bytes_minimum", "Bytes that must be free there, or events are refused; -1 where that is not watched.", func(s *stats) int64 { return s.Store.MinFreeBytes }),
 	gauge("outcomes_queued", "Outcomes of attempts that wait to be stored.", func(s *stats) int { return s.Store.Unstored }),
 
 	seconds("lag_seconds", "Age of the oldest due delivery in memory that waits for nothing but the engine: its turn, or a place among slow attempts.", lag),

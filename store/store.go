@@ -14,6 +14,7 @@ type Store interface {
 	Backlog
 	History
 	Failures
+	Sizes
 	Tokens
 	// Close waits for what is under way and releases the database; a second call does
 	// nothing. Every later call returns ErrClosed.

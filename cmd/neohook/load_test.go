@@ -177,6 +177,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"bad format":          {args: serve("--log-format=xml"), want: `--log-format: "xml" is not one of text, json`},
 		"bad size":            {args: serve("--max-payload=1 MB"), want: `--max-payload: "1 MB" is not a size`},
 		"bad count":           {args: serve("--max-in-flight=0"), want: `--max-in-flight: "0" is not a whole number of 1 or more`},
+		"bad limit":           {args: serve("--max-tenant-backlog=0"), want: `--max-tenant-backlog: "0" is not a whole number of 1 or more, or none`},
 		"bad schedule":        {args: serve("--retry-schedule=5s,soon"), want: `--retry-schedule: "soon" is not a wait`},
 		"bad duration":        {args: serve("--grace=long"), want: `--grace: "long" is not a time`},
 		"secret as a flag":    {args: serve("--keyset={}"), want: "--keyset is not taken from the command line"},

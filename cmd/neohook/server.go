@@ -88,21 +88,24 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		allow[i] = netip.Prefix(block)
 	}
 	return neohook.Options{
-		Keyset:              []byte(s.Keyset),
-		KeysetFile:          s.KeysetFile,
-		Egress:              egress.Options{Allow: allow},
-		Schedule:            webhook.Schedule(s.RetrySchedule),
-		MaxPayloadBytes:     int(s.MaxPayload),
-		EndpointConcurrency: int(s.EndpointConcurrency),
-		MaxInFlight:         int(s.MaxInFlight),
-		MaxMemoryBytes:      int64(s.MaxMemory),
-		MaxWaitingBytes:     int64(s.MaxWaiting),
-		PublishWait:         time.Duration(s.PublishWait),
-		DisableAfter:        disableAfter(time.Duration(s.DisableAfter)),
-		SvixHeaders:         s.SvixHeaders,
-		UserAgent:           "Neohook/" + programVersion(),
-		Grace:               max(time.Duration(s.Grace), 1), // to the engine, 0 is its default and not none
-		Logger:              log,
+		Keyset:                []byte(s.Keyset),
+		KeysetFile:            s.KeysetFile,
+		Egress:                egress.Options{Allow: allow},
+		Schedule:              webhook.Schedule(s.RetrySchedule),
+		MaxPayloadBytes:       int(s.MaxPayload),
+		EndpointConcurrency:   int(s.EndpointConcurrency),
+		MaxInFlight:           int(s.MaxInFlight),
+		MaxMemoryBytes:        int64(s.MaxMemory),
+		MaxWaitingBytes:       int64(s.MaxWaiting),
+		PublishWait:           time.Duration(s.PublishWait),
+		DisableAfter:          disableAfter(time.Duration(s.DisableAfter)),
+		MaxTenantBacklog:      int(s.MaxTenantBacklog),
+		MaxEndpointsPerTenant: int(s.MaxTenantEndpoints),
+		MinFreeBytes:          int64(s.MinFree),
+		SvixHeaders:           s.SvixHeaders,
+		UserAgent:             "Neohook/" + programVersion(),
+		Grace:                 max(time.Duration(s.Grace), 1), // to the engine, 0 is its default and not none
+		Logger:                log,
 	}
 }
 

@@ -158,6 +158,34 @@ func (c *count) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// limit is a count, or none, which is negative as in the engine's Options.
+type limit int
+
+const noLimit limit = -1
+
+func (l *limit) UnmarshalText(text []byte) error {
+	if string(text) == "none" {
+		*l = noLimit
+		return nil
+	}
+	var n count
+	if err := n.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or none", err)
+	}
+	*l = limit(n)
+	return nil
+}
+
+func (l limit) String() string {
+	if l == noLimit {
+		return "none"
+	}
+	return strconv.Itoa(int(l))
+}
+
+// MarshalText returns the number, or none.
+func (l limit) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
+
 // logLevel is the least severe level that is logged.
 type logLevel slog.Level
 

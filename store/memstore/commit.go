@@ -122,6 +122,18 @@ func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) (
 	})
 }
 
+// CountOpen counts a tenant's open deliveries.
+func (s *Store) CountOpen(ctx context.Context, tenant store.TenantKey, limit int) (int, error) {
+	return get(ctx, s, "CountOpen", func(db *state) (count int, _ error) {
+		for key, ep := range db.endpoints {
+			if ep.Tenant == tenant && !ep.deleted {
+				count += len(db.open(key))
+			}
+		}
+		return min(count, limit), nil
+	})
+}
+
 // open returns an endpoint's open deliveries, ascending by event.
 func (db *state) open(ep store.EndpointKey) []store.Open {
 	var found []store.Open

@@ -80,6 +80,19 @@ func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) (
 	}, lanesSQL, int64(after), int64(limit))
 }
 
+// The order of the join is ours: a tenant's endpoints are few, and each one's rows are
+// together.
+const countOpenSQL = `SELECT count(*) FROM (
+		SELECT 1 FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key
+		WHERE endpoint.tenant = ?1 AND endpoint.deleted_at IS NULL LIMIT ?2
+	)`
+
+// CountOpen counts a tenant's open deliveries.
+func (s *Store) CountOpen(ctx context.Context, tenant store.TenantKey, limit int) (int, error) {
+	n, err := readFirst(ctx, s, (*row).int, countOpenSQL, int64(tenant), int64(limit))
+	return int(n), err
+}
+
 func scanOpen(r *row) store.Open {
 	return store.Open{Event: store.EventKey(r.int()), Tried: int(r.int()), RetryAt: r.timeOrZero()}
 }

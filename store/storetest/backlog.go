@@ -42,6 +42,24 @@ func lanesPage(w *world) {
 	}
 }
 
+func openDeliveriesAreCountedByTenant(w *world) {
+	tenant, other := w.tenant(), w.tenant()
+	first, second, deleted := w.endpoint(tenant), w.endpoint(tenant), w.endpoint(tenant)
+	count := func(of store.TenantKey, limit int) int { return mustGet[int](w)(w.CountOpen(w.ctx, of, limit)) }
+	same(w, "of none", count(tenant, 10), 0)
+	events := w.publish(3, tenant, first, second)
+	w.publish(2, tenant, deleted)
+	w.publish(5, other, w.endpoint(other))
+	same(w, "of three events for two and two for one", count(tenant, 10), 8)
+	w.record(w.outcome(tenant, first, events[0], 0, webhook.Waiting))
+	w.record(w.outcome(tenant, first, events[1], 0, webhook.Succeeded))
+	same(w, "one waits and one has ended", count(tenant, 10), 7)
+	w.must(w.DeleteEndpoint(w.ctx, tenant, deleted, w.now))
+	same(w, "of endpoints that are there", count(tenant, 10), 5)
+	same(w, "up to the limit", count(tenant, 4), 4)
+	same(w, "of nobody", count(tenant+1000, 4), 0)
+}
+
 // freshWalk reads an endpoint's fresh deliveries in pages.
 func freshWalk(w *world, ep store.EndpointKey, limit int) (found []store.EventKey, pages int) {
 	w.Helper()

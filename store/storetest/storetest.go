@@ -86,6 +86,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 
 		{"LanesListWhoHasOpenDeliveries", lanesListWhoHasOpenDeliveries},
 		{"LanesPage", lanesPage},
+		{"OpenDeliveriesAreCountedByTenant", openDeliveriesAreCountedByTenant},
 		{"FreshPagesSeeEveryOpenDelivery", freshPagesSeeEveryOpenDelivery},
 		{"FreshExaminesNoMoreThanAsked", freshExaminesNoMoreThanAsked},
 		{"WaitingIsSoonestDueFirst", waitingIsSoonestDueFirst},
