@@ -33,8 +33,8 @@ type settings struct {
 	MaxWaiting          size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of events that wait for a place in memory; beyond it the answer is 503 at once."`
 	PublishWait         span      `placeholder:"TIME" default:"5s" help:"How long an event waits for its turn to be stored before the answer is 503."`
 	DisableAfter        span      `placeholder:"TIME" default:"120h" help:"How long an endpoint may fail without a success until it is disabled; 0s is for ever."`
-	MaxTenantBacklog    limit     `placeholder:"N" default:"10000000" help:"Most open deliveries of an application; beyond it the answer is 429. Or none."`
-	MaxTenantEndpoints  limit     `placeholder:"N" default:"500" help:"Most endpoints of an application. Or none."`
+	MaxTenantBacklog    limit     `placeholder:"N" default:"10000000" help:"Most open deliveries of a tenant; beyond it the answer is 429. With none there is no limit."`
+	MaxTenantEndpoints  limit     `placeholder:"N" default:"500" help:"Most endpoints of a tenant. With none there is no limit."`
 	MinFree             size      `placeholder:"SIZE" default:"256MiB" help:"What must be free on the disk of the data folder to accept events; outcomes are stored all the same."`
 	Grace               span      `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
 	KeysetFile          string    `placeholder:"FILE" help:"File of the key set that seals secrets in the database. Default: beside the database, made at the first start."`
