@@ -38,7 +38,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect sends the metrics.
 func (c *Collector) Collect(out chan<- prometheus.Metric) {
-	s := c.source.Stats(context.Background()) // a scrape has no context to hand on
+	s := c.source.Stats(context.Background()) //nolint:forbidigo // Prometheus hands on no context of the scrape
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(desc, kind, value, labels...)
 	}

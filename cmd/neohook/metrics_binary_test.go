@@ -91,7 +91,7 @@ func TestMetricsTellWhatIsQueuedParkedAndFailing(t *testing.T) {
 		}
 	}
 
-	found := regexp.MustCompile(`"msg":"serving metrics","url":"([^"]+)"`).FindStringSubmatch(server.log.String())
+	found := regexp.MustCompile(`"msg":"serving beside the API","what":"metrics","url":"([^"]+)"`).FindStringSubmatch(server.log.String())
 	if found == nil {
 		t.Fatalf("no line tells where metrics are served:\n%s", server.log)
 	}

@@ -173,7 +173,7 @@ func (srv *server) listenAside(ctx context.Context, what string, on address, han
 	if err != nil {
 		return err
 	}
-	srv.log.InfoContext(ctx, "serving "+what, "url", baseURL(listener))
+	srv.log.InfoContext(ctx, "serving beside the API", "what", what, "url", baseURL(listener))
 	srv.aside = append(srv.aside, asideService{listener, handler})
 	return nil
 }
