@@ -359,6 +359,9 @@ func (w *world) after(rows map[store.EventKey]*row, request PageRequest) store.E
 
 func (w *world) advance() {
 	w.now = w.now.Add(time.Duration(w.rand.IntN(60)) * time.Second)
+	if w.rand.IntN(100) == 0 { // the machine slept, or its clock was set
+		w.now = w.now.Add(time.Duration(w.rand.IntN(20)) * time.Hour)
+	}
 	w.board.Advance(w.now)
 }
 
