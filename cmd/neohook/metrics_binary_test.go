@@ -113,7 +113,7 @@ func TestMetricsTellWhatIsQueuedParkedAndFailing(t *testing.T) {
 		"neohook_commit_events_sum":                                            60,
 		"neohook_attempt_duration_seconds_count + parked and in flight":        59,
 		"neohook_lag_seconds":                                                  0,
-		`neohook_build_info{version="` + programVersion() + `"}`:               1,
+		"neohook_build_info of some version":                                   1,
 		`neohook_adapter_health{status="healthy"}`:                             1,
 		`neohook_due_age_seconds{waits_for="endpoint"} is more than a moment`:  1,
 		`neohook_events_refused_total{reason="unknown_tenant"} from the start`: 0,
@@ -125,6 +125,11 @@ func TestMetricsTellWhatIsQueuedParkedAndFailing(t *testing.T) {
 			got[`neohook_due_deliveries{waits_for="endpoint"}`] + got[`neohook_due_deliveries{waits_for="breaker"}`] + got[`neohook_due_deliveries{waits_for="receiver"}`]
 		if got[`neohook_due_age_seconds{waits_for="endpoint"}`] > .01 {
 			got[`neohook_due_age_seconds{waits_for="endpoint"} is more than a moment`] = 1
+		}
+		for name, value := range got { // how it is stamped depends on where it was built
+			if strings.HasPrefix(name, "neohook_build_info{version=") {
+				got["neohook_build_info of some version"] = value
+			}
 		}
 		if value, there := got[`neohook_events_refused_total{reason="unknown_tenant"}`]; there {
 			got[`neohook_events_refused_total{reason="unknown_tenant"} from the start`] = value

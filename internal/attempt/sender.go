@@ -86,7 +86,7 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 	if result.StartedAt.IsZero() || result.CompletedAt.IsZero() {
 		result.StartedAt, result.CompletedAt = began, time.Now()
 	}
-	if !result.Success && ctx.Err() != nil {
+	if ctx.Err() != nil && !answered(&result) {
 		return out, result, ctx.Err()
 	}
 	s.Policy.judge(&out, endpoint, &result)
@@ -118,4 +118,13 @@ func obstacle(endpoint *webhook.Endpoint, payload *store.Payload) webhook.Reason
 		return webhook.FilterChanged
 	}
 	return ""
+}
+
+// answered says that an attempt came to its own end, by a whole answer or its timeout,
+// though its context may have ended in the same moment.
+func answered(result *webhook.Result) bool {
+	if result.Fault == nil {
+		return result.Success || result.StatusCode != 0
+	}
+	return result.Fault.Kind == webhook.FaultTimeout
 }

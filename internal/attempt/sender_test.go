@@ -206,6 +206,12 @@ func TestAttemptThatCouldNotBeMadeOrWasCutOffDoesNotCount(t *testing.T) {
 	if _, _, err := d.sender().Send(ctx, lane.Delivery{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want Canceled", err)
 	}
+	for _, result := range []webhook.Result{answer(500), fault(webhook.FaultTimeout)} { // in the same moment
+		d.result = result
+		if out, _, err := d.sender().Send(ctx, lane.Delivery{}); err != nil || out.State != webhook.Waiting {
+			t.Errorf("got %v, %v, want a failed attempt that is logged", out.State, err)
+		}
+	}
 	d.result = answer(200) // answered before it could be cut off
 	if out, _, err := d.sender().Send(ctx, lane.Delivery{}); err != nil || out.State != webhook.Succeeded {
 		t.Errorf("got %v, %v, want a success", out.State, err)
