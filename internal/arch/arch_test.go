@@ -117,7 +117,7 @@ var drivers = []string{
 }
 
 // suites are tests to call from tests.
-var suites = []string{module + "/store/storetest", module + "/adapter/adaptertest"}
+var suites = []string{module + "/store/storetest", module + "/adapter/adaptertest", module + "/internal/planted"}
 
 // rules are the directions of docs/architecture.md.
 var rules = map[string]rule{

@@ -1,17 +1,13 @@
 package lane
 
 import (
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/neohook/neohook/internal/planted"
 )
 
-// planted are mistakes of one line that the replayed runs must find. Each is put into a
-// copy of its file, which takes the file's place for one go test.
-var planted = map[string]struct{ file, right, wrong string }{
+// mistakes of one line that the replayed runs must find.
+var mistakes = map[string]planted.Mistake{
 	"what was recorded while a page was read is news again": {"page.go", "return !recorded", "return true || recorded"},
 	"what was skipped while a page was read is forgotten":   {"page.go", "case during.skipped != 0:", "case during.skipped < 0:"},
 	"what spilled while a page was read is forgotten":       {"page.go", "l.horizon = during.spilled", "l.horizon = time.Time{}"},
@@ -32,44 +28,5 @@ var planted = map[string]struct{ file, right, wrong string }{
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {
-	if os.Getenv("NEOHOOK_PLANTED") == "" {
-		t.Skip("left out: takes a build for each bug; set NEOHOOK_PLANTED=1")
-	}
-	for name, bug := range planted {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(bug.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if strings.Count(string(text), bug.right) != 1 {
-				t.Fatalf("%s does not have %q once", bug.file, bug.right)
-			}
-			path, err := filepath.Abs(bug.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			copied := filepath.Join(t.TempDir(), bug.file)
-			if err := os.WriteFile(copied, []byte(strings.Replace(string(text), bug.right, bug.wrong, 1)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: copied}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(t.TempDir(), "overlay.json")
-			if err := os.WriteFile(file, overlay, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			command := exec.CommandContext(t.Context(), "go", "test", "-overlay", file, "-vet=off", "-failfast", "-timeout=120s", "-run=^TestEveryDelivery", ".")
-			command.Env = append(os.Environ(), "NEOHOOK_PLANTED=")
-			out, err := command.CombinedOutput()
-			switch {
-			case err == nil:
-				t.Error("not found")
-			case strings.Contains(string(out), "[build failed]"):
-				t.Errorf("does not build:\n%s", out)
-			}
-		})
-	}
+	planted.Find(t, mistakes, "^TestEveryDelivery")
 }
