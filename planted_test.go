@@ -30,5 +30,5 @@ var mistakes = map[string]planted.Mistake{
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {
-	planted.Find(t, mistakes, "^TestChaos", "CHAOS_RUNS=400")
+	planted.Find(t, mistakes, "^TestChaos", "CHAOS_RUNS=2000")
 }

@@ -26,7 +26,7 @@ func Find(t *testing.T, mistakes map[string]Mistake, run string, environment ...
 	for name, mistake := range mistakes {
 		t.Run(name, func(t *testing.T) {
 			command := exec.CommandContext(t.Context(), "go", "test", "-overlay", mistake.overlay(t),
-				"-vet=off", "-failfast", "-timeout=120s", "-run="+run, ".")
+				"-vet=off", "-failfast", "-timeout=300s", "-run="+run, ".")
 			command.Env = append(append(os.Environ(), environment...), "NEOHOOK_PLANTED=")
 			out, err := command.CombinedOutput()
 			switch {
