@@ -13,6 +13,8 @@ import (
 type EventFilter struct {
 	Types   []string
 	Channel string
+	// Tag asks for events that have it.
+	Tag string
 	// From and To bound the time of acceptance, both inclusive.
 	From, To time.Time
 	// WithPayload asks for the payloads too.

@@ -35,7 +35,13 @@ type Accept struct {
 	UID          string // "" is none
 	Type         string
 	Channels     []string
-	Payload      []byte
+	Tags         []string
+	// DeliverAt defers the event: it has no Endpoints yet, and is matched when it comes
+	// due. Zero is at once.
+	DeliverAt time.Time
+	// PayloadTTL is how long the payload is kept; 0 is as the tenant's Retention says.
+	PayloadTTL time.Duration
+	Payload    []byte
 	// Once is nil for an event that may be published repeatedly. Its Answer is not used:
 	// a repeat is told which event was stored. Its Now is not used either: the batch's is.
 	Once *Once
@@ -88,6 +94,12 @@ type Outcome struct {
 	Tenant   TenantKey
 	Endpoint EndpointKey
 	Event    EventKey
+	// EventType is the event's; "" is unknown: the store looks it up.
+	EventType string
+	// Send, if not 0, says that this is of a Send and not of the delivery. Tried is then
+	// the Send's, State is Waiting or one that ends the Send, and the delivery is touched
+	// by a success only: an open one is closed, an ended one has its RecoveredAt set.
+	Send SendKey
 	// Tried is the number of scheduled attempts stored for the delivery before this
 	// outcome. Where the store has another number, only the Attempt is logged; except
 	// that a success closes the delivery if it is still open. The same goes for every

@@ -14,6 +14,8 @@ type Tenant struct {
 	UID          string // "" is none
 	Name         string
 	RateLimit    int
+	Paused       bool
+	Retention    webhook.Retention
 	Metadata     map[string]string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
@@ -33,6 +35,7 @@ type Endpoint struct {
 	Protocol    string // of webhook.Protocol; "" is none
 	Timeout     time.Duration
 	Disabled    bool
+	Paused      bool
 	EventTypes  []string
 	Channels    []string
 	RateLimit   int

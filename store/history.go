@@ -10,13 +10,19 @@ import (
 
 // Event is an event as stored.
 type Event struct {
-	Key        EventKey
-	Tenant     TenantKey
-	UID        string
-	Type       string
-	Channels   []string
-	Payload    []byte // nil where it was not asked for or is gone
-	AcceptedAt time.Time
+	Key      EventKey
+	Tenant   TenantKey
+	UID      string
+	Type     string
+	Channels []string
+	Tags     []string
+	// DeliverAt is when a deferred event comes due, zero for any other; CancelledAt is
+	// when it was cancelled before that.
+	DeliverAt   time.Time
+	CancelledAt time.Time
+	PayloadTTL  time.Duration
+	Payload     []byte // nil where it was not asked for or is gone
+	AcceptedAt  time.Time
 }
 
 // LoggedAttempt is an attempt with what it was made for.
@@ -35,6 +41,7 @@ type LoggedAttempt struct {
 type EventFilter struct {
 	Types   []string
 	Channel string
+	Tag     string
 	// From and To bound the time of acceptance, both inclusive.
 	From, To time.Time
 	// WithPayload asks for the payloads too.
@@ -45,6 +52,7 @@ type EventFilter struct {
 func (f *EventFilter) Match(ev *Event) bool {
 	return (len(f.Types) == 0 || slices.Contains(f.Types, ev.Type)) &&
 		(f.Channel == "" || slices.Contains(ev.Channels, f.Channel)) &&
+		(f.Tag == "" || slices.Contains(ev.Tags, f.Tag)) &&
 		within(ev.AcceptedAt, f.From, f.To)
 }
 
@@ -89,6 +97,9 @@ type DeliveryRecord struct {
 	Tried   int
 	RetryAt time.Time // of a Waiting one
 	EndedAt time.Time // of an ended one
+	// RecoveredAt is when a Send succeeded for one that had ended otherwise before; zero is
+	// never. State stays as it was.
+	RecoveredAt time.Time
 }
 
 // DatedDelivery is a DeliveryRecord with what dates the key in it.

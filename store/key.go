@@ -11,4 +11,8 @@ type (
 	EventKey int64
 	// AttemptKey is an attempt's.
 	AttemptKey int64
+	// SendKey is a Send's.
+	SendKey int64
+	// JobKey is a job's.
+	JobKey int64
 )

@@ -41,6 +41,9 @@ type Endpoint struct {
 	Timeout time.Duration
 	// Disabled stops deliveries; the engine neither routes nor sends to the endpoint.
 	Disabled bool
+	// Paused keeps what is for the endpoint waiting: its deliveries are made, and sent
+	// once it is resumed.
+	Paused bool
 	// EventTypes are those the endpoint hears of; empty is all.
 	EventTypes []string
 	// Channels narrows further: an event must share one; empty is no narrowing.

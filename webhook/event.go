@@ -17,6 +17,16 @@ type Event struct {
 	// Channels narrows the endpoints to those that share one of these, at most five;
 	// empty is no narrowing, and then endpoints that have channels do not hear of it.
 	Channels []string
+	// Tags are for finding events again, at most ten, each like a Type; they decide nothing.
+	Tags []string
+	// DeliverAt is when the event is matched to endpoints and sent, a minute to a year
+	// ahead of its acceptance; zero is at once.
+	DeliverAt time.Time
+	// CancelledAt is when the event was cancelled before its DeliverAt; zero if it was not.
+	CancelledAt time.Time
+	// PayloadTTL is how long the payload is kept, MinPayloadTTL to MaxPayloadTTL; 0 is the
+	// tenant's Retention.
+	PayloadTTL time.Duration
 	// Payload is sent byte for byte. It is nil where it was not asked for or is gone.
 	Payload []byte
 	// AcceptedAt is when the event was committed to.

@@ -76,6 +76,8 @@ const (
 	BreakerOpen Reason = "breaker_open"
 	// QuietAsked: the receiver asked with Retry-After, beside 429 or 503, to be left alone.
 	QuietAsked Reason = "quiet_asked"
+	// Paused: somebody paused the endpoint, its tenant, or everything.
+	Paused Reason = "paused"
 )
 
 // The reasons for which a delivery is cancelled.
@@ -86,6 +88,7 @@ const (
 	FilterChanged    Reason = "filter_changed"   // the endpoint no longer hears of such events
 	PayloadExpunged  Reason = "payload_expunged" // there is nothing left to send
 	ReceiverGone     Reason = "receiver_gone"    // it answered 410
+	CancelAsked      Reason = "cancel_asked"     // somebody asked for it
 )
 
 // Trigger says what caused an attempt.

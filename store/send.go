@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Send is an event that is sent to an endpoint because somebody asked for it, beside the
+// delivery that was made, or not made, when the event was accepted. It has attempts of
+// its own, runs outside the endpoint's order, and neither ends nor revives the delivery;
+// except that its success closes one still open.
+type Send struct {
+	Key      SendKey
+	Tenant   TenantKey
+	Endpoint EndpointKey
+	Event    EventKey
+	// Job is the job that asked for it; 0 is none.
+	Job JobKey
+	// Retried says that it is tried again by the endpoint's schedule; else its first
+	// attempt is its last.
+	Retried bool
+	// Tried is the number of its attempts recorded.
+	Tried int
+	// DueAt is when it may be sent.
+	DueAt time.Time
+}
+
+// Opening is a delivery that is opened after its event was accepted: the event had been
+// deferred, or it was not for the endpoint then. It is Waiting, due at DueAt, with nothing
+// tried, so that a lane finds it among those that wait and not by its number.
+type Opening struct {
+	Tenant   TenantKey
+	Endpoint EndpointKey
+	Event    EventKey
+	DueAt    time.Time
+}
+
+// Sends keeps the open ones. They end, and get their next due time, by Commit.
+type Sends interface {
+	// InsertSends stores sends, under keys that it gives and returns in their order, and
+	// Openings, in one transaction. An Opening of a delivery that is open or has ended
+	// does nothing, and its place in opened is false. It returns ErrNotFound, and stores
+	// nothing, if an event has no payload any more, or an endpoint is deleted. A once that
+	// was seen before is *ReplayError, as for directory changes.
+	InsertSends(ctx context.Context, now time.Time, sends []Send, openings []Opening, once *Once) (keys []SendKey, opened []bool, err error)
+	// SendsOf returns up to limit open sends to an endpoint, soonest due first. Lanes lists
+	// an endpoint that has some.
+	SendsOf(ctx context.Context, endpoint EndpointKey, limit int) ([]Send, error)
+	// Cancel ends the open deliveries among these as Cancelled for CancelAsked, in one
+	// transaction, and says of which it did.
+	Cancel(ctx context.Context, now time.Time, deliveries []DeliveryRef) ([]bool, error)
+}
+
+// DeliveryRef names a delivery.
+type DeliveryRef struct {
+	Endpoint EndpointKey
+	Event    EventKey
+}
