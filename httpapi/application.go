@@ -10,11 +10,11 @@ import (
 
 // applicationIn is an application to be made or put in another's place.
 type applicationIn struct {
-	Name         opt[string]            `json:"name" is:"required,min=1"`
-	UID          opt[string]            `json:"uid" is:"uid=app_"`
-	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
-	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"` // ThrottleRate of older clients
-	Metadata     opt[map[string]string] `json:"metadata"`
+	Name         opt[string]            `json:"name" is:"required,min=1" doc:"A name for people." eg:"Acme Inc."`
+	UID          opt[string]            `json:"uid" is:"uid=app_" doc:"Your own name for the application, unique among yours. It serves wherever the id does." eg:"acme"`
+	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535" doc:"The most attempts per second, over all its endpoints. Null is no limit." eg:"100"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535,older=throttleRate"`
+	Metadata     opt[map[string]string] `json:"metadata" doc:"Whatever you want to keep with it, at most 4,096 bytes as JSON." eg:"{\"plan\":\"gold\"}"`
 	rest
 }
 
@@ -42,10 +42,11 @@ func rateNames(throttle, limit opt[int64]) wireNames {
 
 // applicationPatch is what changes of an application.
 type applicationPatch struct {
+	like[applicationIn]
 	Name         opt[string]            `json:"name" is:"solid,min=1"`
 	UID          opt[string]            `json:"uid" is:"uid=app_"`
 	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
-	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535,older=throttleRate"`
 	Metadata     opt[map[string]string] `json:"metadata"`
 	rest
 }
@@ -66,13 +67,14 @@ func (in *applicationPatch) apply(t *webhook.Tenant) error {
 
 // applicationOut is an application as shown.
 type applicationOut struct {
-	ID           webhook.TenantID  `json:"id"`
+	like[applicationIn]
+	ID           webhook.TenantID  `json:"id" doc:"Sortable by the time of creation."`
 	UID          string            `json:"uid,omitzero"`
 	Name         string            `json:"name"`
 	ThrottleRate *int              `json:"throttleRate"`
-	RateLimit    *int              `json:"rateLimit,omitzero"`
-	CreatedAt    instant           `json:"createdAt"`
-	UpdatedAt    instant           `json:"updatedAt"`
+	RateLimit    *int              `json:"rateLimit,omitzero" is:"older=throttleRate"`
+	CreatedAt    instant           `json:"createdAt" doc:"When it was made."`
+	UpdatedAt    instant           `json:"updatedAt" doc:"When it was last changed."`
 	Metadata     map[string]string `json:"metadata"`
 }
 
@@ -88,8 +90,8 @@ func applicationIterator(t *webhook.Tenant) string { return string(t.ID) }
 
 type applicationsQuery struct {
 	limited
-	Iterator opt[string] `query:"iterator" is:"iterator=app_"`
-	Order    opt[string] `query:"order" is:"enum=ascending|descending"`
+	Iterator opt[string] `query:"iterator" is:"iterator=app_" doc:"The iterator or prevIterator of another page; without one, the first page."`
+	Order    opt[string] `query:"order" is:"enum=ascending|descending,default=ascending" doc:"By the time of creation."`
 }
 
 func listApplications(c *call, q *applicationsQuery, _ *none) (out listOut[applicationOut], _ error) {
@@ -102,7 +104,7 @@ func listApplications(c *call, q *applicationsQuery, _ *none) (out listOut[appli
 }
 
 type createApplicationQuery struct {
-	GetIfExists opt[bool] `query:"get_if_exists"`
+	GetIfExists opt[bool] `query:"get_if_exists" is:"default=false" doc:"Where the uid is taken, answer with the application that has it, unchanged, and 200."`
 }
 
 func createApplication(c *call, q *createApplicationQuery, in *applicationIn) (out applicationOut, _ error) {

@@ -19,18 +19,18 @@ const (
 
 // attemptOut is an attempt as shown.
 type attemptOut struct {
-	ID         webhook.AttemptID  `json:"id"`
-	MsgID      webhook.EventID    `json:"msgId"`
-	EndpointID webhook.EndpointID `json:"endpointId"`
-	URL        string             `json:"url"`
-	Status     int                `json:"status"`
-	StatusText string             `json:"statusText"`
-	StatusCode int                `json:"responseStatusCode"`
-	Response   string             `json:"response"`
-	DurationMS int64              `json:"responseDurationMs"`
-	Trigger    int                `json:"triggerType"`
-	Timestamp  instant            `json:"timestamp"`
-	Msg        *messageOut        `json:"msg,omitzero"`
+	ID         webhook.AttemptID  `json:"id" doc:"Sortable by the time of its start."`
+	MsgID      webhook.EventID    `json:"msgId" doc:"The message that was sent."`
+	EndpointID webhook.EndpointID `json:"endpointId" doc:"The endpoint it was sent to."`
+	URL        string             `json:"url" doc:"The endpoint's URL at that time, without a password."`
+	Status     int                `json:"status" is:"enum=0|2" doc:"0 succeeded, 2 failed."`
+	StatusText string             `json:"statusText" is:"enum=success|fail" doc:"The status in words."`
+	StatusCode int                `json:"responseStatusCode" doc:"Of the answer; 0 where there was none."`
+	Response   string             `json:"response" doc:"The first 20,000 bytes of the answer, in base64 where they are no text; the reason, where there was no answer; {} where it was not asked for."`
+	DurationMS int64              `json:"responseDurationMs" doc:"What the attempt took, to the last byte."`
+	Trigger    int                `json:"triggerType" is:"enum=0|1" doc:"0 by schedule, 1 by hand."`
+	Timestamp  instant            `json:"timestamp" doc:"When it began."`
+	Msg        *messageOut        `json:"msg,omitzero" doc:"The message, where it was asked for and is kept."`
 }
 
 func showAttempt(a *webhook.Attempt, content bool) attemptOut {
@@ -67,13 +67,13 @@ type attemptsQuery struct {
 	limited
 	span
 	content
-	Iterator    opt[string]   `query:"iterator" is:"iterator=atmpt_"`
-	Status      opt[int64]    `query:"status" is:"enum=0|1|2|3"`
-	StatusClass opt[int64]    `query:"status_code_class" is:"enum=0|100|200|300|400|500"`
-	Channel     opt[string]   `query:"channel" is:"slug"`
-	EventTypes  opt[[]string] `query:"event_types" is:"max=250,slug"`
+	Iterator    opt[string]   `query:"iterator" is:"iterator=atmpt_" doc:"The iterator or prevIterator of another page; without one, the first page."`
+	Status      opt[int64]    `query:"status" is:"enum=0|1|2|3" doc:"Only those that succeeded (0) or failed (2). There are no others: an attempt is listed when it is over."`
+	StatusClass opt[int64]    `query:"status_code_class" is:"enum=0|100|200|300|400|500" doc:"Only those with an answer of this class; 0 is no answer."`
+	Channel     opt[string]   `query:"channel" is:"slug" doc:"Only those of messages of this channel."`
+	EventTypes  opt[[]string] `query:"event_types" is:"max=250,slug" doc:"Only those of messages of these types."`
 	// Tag matches nothing: messages have no tags yet.
-	Tag opt[string] `query:"tag"`
+	Tag opt[string] `query:"tag" doc:"Only those of messages with this tag."`
 }
 
 func (q *attemptsQuery) walk() (walk, neohook.AttemptFilter) {
@@ -104,7 +104,7 @@ func (q *attemptsQuery) list(w walk, got neohook.List[webhook.Attempt]) listOut[
 
 type attemptsAtEndpointQuery struct {
 	attemptsQuery
-	WithMsg opt[bool] `query:"with_msg"`
+	WithMsg opt[bool] `query:"with_msg" is:"default=false" doc:"Show the messages too."`
 }
 
 func listAttemptsByEndpoint(c *call, q *attemptsAtEndpointQuery, _ *none) (out listOut[attemptOut], _ error) {
@@ -157,7 +157,7 @@ func (c *call) messagesOf(attempts *neohook.List[webhook.Attempt], content bool)
 
 type attemptsOfMessageQuery struct {
 	attemptsQuery
-	Endpoint opt[string] `query:"endpoint_id" is:"slug"`
+	Endpoint opt[string] `query:"endpoint_id" is:"slug" doc:"Only those at this endpoint, by its id or uid."`
 }
 
 func listAttemptsByMessage(c *call, q *attemptsOfMessageQuery, _ *none) (out listOut[attemptOut], _ error) {

@@ -37,6 +37,7 @@ func refuseNull(dec *jsontext.Decoder, _ *string) error {
 // decode reads a body into a value of the shape's type, given by its address, and holds
 // it to the rules. It returns the names in it that nobody knows.
 func (s *shape) decode(body []byte, value any) (unknown []string, bad faults) {
+	s.fillIn(reflect.ValueOf(value).Elem())
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
 		bad.misfit("must be a JSON object, and is empty", "body")

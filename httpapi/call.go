@@ -196,25 +196,9 @@ func (c *call) ctx() context.Context { return c.req.Context() }
 
 // readQuery reads the query string into the operation's type.
 func (c *call) readQuery(query any) error {
-	if c.req.URL.RawQuery == "" {
-		return nil
-	}
 	unknown, err := c.op.query.parse(c.req.URL.RawQuery, query)
 	c.ignored = append(c.ignored, unknown...)
 	return err
-}
-
-// checkPath refuses references that can't name anything.
-func (c *call) checkPath() error {
-	var bad faults
-	for _, name := range [...]string{"app_id", "endpoint_id", "msg_id", "attempt_id"} {
-		if text := c.req.PathValue(name); text != "" {
-			if msg := slug(text); msg != "" {
-				bad.add(msg, "path", name)
-			}
-		}
-	}
-	return bad.err()
 }
 
 // readBody reads and decodes the body into the operation's type.

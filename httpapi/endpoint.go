@@ -12,19 +12,19 @@ import (
 // endpointIn is an endpoint to be made or put in another's place. A replaced endpoint
 // keeps its secret and its headers unless new ones are given.
 type endpointIn struct {
-	URL          opt[string]            `json:"url" is:"required"`
-	Description  opt[string]            `json:"description"`
-	UID          opt[string]            `json:"uid" is:"uid=ep_"`
-	Disabled     opt[bool]              `json:"disabled"`
-	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug"`
-	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug"` // EventTypes of older clients
-	Channels     opt[[]string]          `json:"channels" is:"min=1,max=10,slug"`
-	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
-	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"` // ThrottleRate of older clients
-	Version      opt[int64]             `json:"version" is:"min=1,max=65535"`
-	Secret       opt[string]            `json:"secret" is:"secret"`
-	Headers      opt[map[string]string] `json:"headers"`
-	Metadata     opt[map[string]string] `json:"metadata"`
+	URL          opt[string]            `json:"url" is:"required,url" doc:"Where requests go: http or https. Whether the address may be reached is judged at each attempt. A user and password in it go out as HTTP Basic." eg:"https://example.com/webhook"`
+	Description  opt[string]            `json:"description" doc:"For people." eg:"Orders to the warehouse"`
+	UID          opt[string]            `json:"uid" is:"uid=ep_" doc:"Your own name for the endpoint, unique in its application. It serves wherever the id does." eg:"warehouse"`
+	Disabled     opt[bool]              `json:"disabled" is:"default=false" doc:"Nothing is sent to a disabled endpoint, and what was waiting for it is cancelled."`
+	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug" doc:"The types of messages that it gets, compared as they stand. Null is all." eg:"[\"order.created\"]"`
+	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug,older=eventTypes"`
+	Channels     opt[[]string]          `json:"channels" is:"min=1,max=10,slug" doc:"Narrows further: a message must share a channel. Null is no narrowing."`
+	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535" doc:"The most attempts per second. Null is no limit."`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535,older=throttleRate"`
+	Version      opt[int64]             `json:"version" is:"min=1,max=65535,default=1" doc:"Your own number; nothing is done with it."`
+	Secret       opt[string]            `json:"secret" is:"secret" doc:"The key that requests are signed with: whsec_ and base64 of 24 to 75 bytes, or whsk_ and base64 of a 64-byte Ed25519 key. One is made where none is given."`
+	Headers      opt[map[string]string] `json:"headers" doc:"Added to each request. Values have at most 4,096 bytes; names that the sender or the signature needs are refused."`
+	Metadata     opt[map[string]string] `json:"metadata" doc:"Whatever you want to keep with it, at most 4,096 bytes as JSON."`
 	rest
 }
 
@@ -58,7 +58,7 @@ func (in *endpointIn) fill(ep *webhook.Endpoint) {
 	ep.Disabled, ep.Channels, ep.Metadata = in.Disabled.Value, in.Channels.Value, in.Metadata.Value
 	ep.EventTypes = in.EventTypes.or(in.FilterTypes.Value)
 	ep.RateLimit = int(in.ThrottleRate.or(in.RateLimit.Value))
-	ep.Version = int(in.Version.or(1))
+	ep.Version = int(in.Version.Value)
 	if in.Secret.Given {
 		replaceSecret(ep, webhook.Secret(in.Secret.Value))
 	}
@@ -74,15 +74,16 @@ func replaceSecret(ep *webhook.Endpoint, secret webhook.Secret) {
 
 // endpointPatch is what changes of an endpoint.
 type endpointPatch struct {
-	URL          opt[string]            `json:"url" is:"solid"`
+	like[endpointIn]
+	URL          opt[string]            `json:"url" is:"solid,url"`
 	Description  opt[string]            `json:"description" is:"solid"`
 	UID          opt[string]            `json:"uid" is:"uid=ep_"`
 	Disabled     opt[bool]              `json:"disabled" is:"solid"`
 	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug"`
-	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug"`
+	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug,older=eventTypes"`
 	Channels     opt[[]string]          `json:"channels" is:"min=1,max=10,slug"`
 	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535"`
-	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535"`
+	RateLimit    opt[int64]             `json:"rateLimit" is:"min=1,max=65535,older=throttleRate"`
 	Version      opt[int64]             `json:"version" is:"solid,min=1,max=65535"`
 	Secret       opt[string]            `json:"secret" is:"solid,secret"`
 	Metadata     opt[map[string]string] `json:"metadata"`
@@ -135,19 +136,20 @@ func normalURL(text string) string {
 
 // endpointOut is an endpoint as shown: without secret and headers.
 type endpointOut struct {
-	ID           webhook.EndpointID `json:"id"`
+	like[endpointIn]
+	ID           webhook.EndpointID `json:"id" doc:"Sortable by the time of creation."`
 	UID          *string            `json:"uid"`
 	URL          string             `json:"url"`
 	Description  string             `json:"description"`
 	Disabled     bool               `json:"disabled"`
 	EventTypes   *[]string          `json:"eventTypes"`
-	FilterTypes  *[]string          `json:"filterTypes"`
+	FilterTypes  *[]string          `json:"filterTypes" is:"older=eventTypes"`
 	Channels     *[]string          `json:"channels"`
 	ThrottleRate *int               `json:"throttleRate"`
-	RateLimit    *int               `json:"rateLimit"`
+	RateLimit    *int               `json:"rateLimit" is:"older=throttleRate"`
 	Version      int                `json:"version"`
-	CreatedAt    instant            `json:"createdAt"`
-	UpdatedAt    instant            `json:"updatedAt"`
+	CreatedAt    instant            `json:"createdAt" doc:"When it was made."`
+	UpdatedAt    instant            `json:"updatedAt" doc:"When it was last changed."`
 	Metadata     map[string]string  `json:"metadata"`
 }
 
@@ -165,8 +167,8 @@ func endpointIterator(ep *webhook.Endpoint) string { return string(ep.ID) }
 
 type endpointsQuery struct {
 	limited
-	Iterator opt[string] `query:"iterator" is:"iterator=ep_"`
-	Order    opt[string] `query:"order" is:"enum=ascending|descending"`
+	Iterator opt[string] `query:"iterator" is:"iterator=ep_" doc:"The iterator or prevIterator of another page; without one, the first page."`
+	Order    opt[string] `query:"order" is:"enum=ascending|descending,default=descending" doc:"By the time of creation."`
 }
 
 func listEndpoints(c *call, q *endpointsQuery, _ *none) (out listOut[endpointOut], _ error) {

@@ -11,9 +11,9 @@ import (
 // fault is one thing that is wrong with a request.
 type fault struct {
 	// Loc is where: "body", "query" or "path", then the names as the client spelled them.
-	Loc  []string `json:"loc"`
-	Msg  string   `json:"msg"`
-	Type string   `json:"type"`
+	Loc  []string `json:"loc" doc:"Where: body, query, path or header, then the names as you spelled them." eg:"[\"body\",\"url\"]"`
+	Msg  string   `json:"msg" doc:"What is wrong, for people." eg:"is required"`
+	Type string   `json:"type" doc:"What is wrong, for programs: value_error for a rule that is broken, value_error.jsondecode for JSON that does not fit." eg:"value_error.jsondecode"`
 }
 
 // The types of fault that clients know.

@@ -16,8 +16,8 @@ var sensitive = map[string]bool{
 
 // headersOut are an endpoint's headers; of the sensitive ones only the names.
 type headersOut struct {
-	Headers   map[string]string `json:"headers"`
-	Sensitive []string          `json:"sensitive"`
+	Headers   map[string]string `json:"headers" doc:"The headers and their values, but for sensitive ones."`
+	Sensitive []string          `json:"sensitive" doc:"The names of headers whose values are not shown."`
 }
 
 func getHeaders(c *call, _, _ *none) (out headersOut, _ error) {
@@ -38,7 +38,7 @@ func getHeaders(c *call, _, _ *none) (out headersOut, _ error) {
 }
 
 type headersIn struct {
-	Headers opt[map[string]string] `json:"headers" is:"required"`
+	Headers opt[map[string]string] `json:"headers" is:"required" doc:"All that is added to requests. Values have at most 4,096 bytes; names that the sender or the signature needs are refused." eg:"{\"x-team\":\"warehouse\"}"`
 	rest
 }
 
@@ -57,8 +57,8 @@ func putHeaders(c *call, _ *none, in *headersIn) (out none, _ error) {
 // headersPatch sets headers, and removes those that are null or listed. Names are
 // matched in the spelling they were set with.
 type headersPatch struct {
-	Headers       opt[map[string]*string] `json:"headers"`
-	DeleteHeaders opt[[]string]           `json:"deleteHeaders"`
+	Headers       opt[map[string]*string] `json:"headers" doc:"Headers to set, or with null to remove." eg:"{\"x-team\":\"warehouse\"}"`
+	DeleteHeaders opt[[]string]           `json:"deleteHeaders" doc:"Headers to remove, in the spelling they were set with."`
 	rest
 }
 

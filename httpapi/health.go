@@ -5,15 +5,15 @@ import "net/http"
 // healthOut says which parts work. The API knows one, the store; the others are there
 // for clients that look for them and stand and fall with it.
 type healthOut struct {
-	Code     string    `json:"code,omitzero"`
-	Detail   string    `json:"detail,omitzero"`
-	Database condition `json:"database"`
-	Queue    condition `json:"queue"`
-	Cache    condition `json:"cache"`
+	Code     string    `json:"code,omitzero" doc:"What is wrong, for programs."`
+	Detail   string    `json:"detail,omitzero" doc:"What is wrong, for people."`
+	Database condition `json:"database" doc:"The store."`
+	Queue    condition `json:"queue" doc:"Part of the store."`
+	Cache    condition `json:"cache" doc:"Part of the store."`
 }
 
 type condition struct {
-	Status string `json:"status"`
+	Status string `json:"status" is:"enum=ok|error" doc:"How it is."`
 }
 
 func health(c *call, _, _ *none) (healthOut, error) {
@@ -31,9 +31,9 @@ func ping(*call, *none, *none) (out none, _ error) { return out, nil }
 
 // rootOut points a person who looks at "/" on.
 type rootOut struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	API     string `json:"api"`
+	Name    string `json:"name" doc:"The program."`
+	Version string `json:"version" doc:"Its version."`
+	API     string `json:"api" doc:"Where the paths of the API begin."`
 }
 
 func root(c *call, _, _ *none) (rootOut, error) {

@@ -10,6 +10,8 @@ import (
 // is fixed because some parsers take three or six digits and nothing between.
 type instant time.Time
 
+func (instant) schema(*schemas) *schema { return &schema{Type: kinds{"string"}, Format: "date-time"} }
+
 // MarshalJSONTo writes the time.
 func (t instant) MarshalJSONTo(enc *jsontext.Encoder) error {
 	text := append(enc.AvailableBuffer(), '"')

@@ -12,23 +12,23 @@ import (
 
 // messageIn is a message to send.
 type messageIn struct {
-	EventType       opt[string]         `json:"eventType" is:"required,slug"`
-	Payload         opt[jsontext.Value] `json:"payload"`
-	Data            opt[jsontext.Value] `json:"data"` // another name of Payload
-	EventID         opt[string]         `json:"eventId" is:"uid=msg_"`
-	Channels        opt[[]string]       `json:"channels" is:"min=1,max=5,slug"`
-	RetentionDays   opt[int64]          `json:"payloadRetentionPeriod" is:"min=5,max=90"`
-	RetentionHours  opt[int64]          `json:"payloadRetentionHours"`
+	EventType       opt[string]         `json:"eventType" is:"required,slug" doc:"What happened; it need not be known to the server." eg:"order.created"`
+	Payload         opt[jsontext.Value] `json:"payload" doc:"An object. Its text is stored, signed and sent byte for byte." eg:"{\"order\":17,\"total\":\"12.50\"}"`
+	Data            opt[jsontext.Value] `json:"data" is:"older=payload" doc:"Another name of payload; send one of them."`
+	EventID         opt[string]         `json:"eventId" is:"uid=msg_" doc:"Your own name for the message, unique in its application for as long as it is kept. It serves wherever the id does." eg:"order-17"`
+	Channels        opt[[]string]       `json:"channels" is:"min=1,max=5,slug" doc:"Endpoints with channels get the message if they share one."`
+	RetentionDays   opt[int64]          `json:"payloadRetentionPeriod" is:"min=5,max=90,default=90" doc:"For how many days the payload is kept."`
+	RetentionHours  opt[int64]          `json:"payloadRetentionHours" is:"default=2160" doc:"The same in hours."`
 	DeliverAt       opt[jsontext.Value] `json:"deliverAt" is:"later"`
 	Tags            opt[[]string]       `json:"tags" is:"later"`
-	Transformations opt[transformation] `json:"transformationsParams"`
-	Application     opt[applicationIn]  `json:"application"`
+	Transformations opt[transformation] `json:"transformationsParams" doc:"How the message is sent."`
+	Application     opt[applicationIn]  `json:"application" doc:"The application to make where the one in the path does not exist. Its uid must be the one in the path."`
 	rest
 }
 
 // transformation holds what is sent in place of the payload.
 type transformation struct {
-	RawPayload opt[string]         `json:"rawPayload"`
+	RawPayload opt[string]         `json:"rawPayload" doc:"A text that is sent as it is, in place of the payload."`
 	Headers    opt[jsontext.Value] `json:"headers" is:"later"`
 	rest
 }
@@ -84,12 +84,13 @@ func (in *messageIn) sent() []byte {
 
 // messageOut is a message as shown.
 type messageOut struct {
-	ID        webhook.EventID `json:"id"`
+	like[messageIn]
+	ID        webhook.EventID `json:"id" doc:"Sortable by the time of acceptance. Receivers get it as webhook-id."`
 	EventID   *string         `json:"eventId"`
 	EventType string          `json:"eventType"`
-	Payload   shownPayload    `json:"payload"`
+	Payload   shownPayload    `json:"payload" doc:"As it was sent; {} where it was not asked for, {\"expired\":true} where it is gone, and {\"raw\":\"…\"} for one that is no object."`
 	Channels  *[]string       `json:"channels"`
-	Timestamp instant         `json:"timestamp"`
+	Timestamp instant         `json:"timestamp" doc:"When it was accepted."`
 }
 
 func showMessage(ev *webhook.Event, content bool) messageOut {
@@ -107,10 +108,10 @@ func messageIterator(ev *webhook.Event) string { return string(ev.ID) }
 
 // content is the part of a query that asks for payloads or answers.
 type content struct {
-	WithContent opt[bool] `query:"with_content"`
+	WithContent opt[bool] `query:"with_content" is:"default=true" doc:"Show payloads and answers."`
 }
 
-func (q *content) wanted() bool { return q.WithContent.or(true) }
+func (q *content) wanted() bool { return q.WithContent.Value }
 
 func createMessage(c *call, q *content, in *messageIn) (out messageOut, _ error) {
 	org, err := c.once()
@@ -171,11 +172,11 @@ type messagesQuery struct {
 	limited
 	span
 	content
-	Iterator   opt[string]   `query:"iterator" is:"iterator=msg_"`
-	Channel    opt[string]   `query:"channel" is:"slug"`
-	EventTypes opt[[]string] `query:"event_types" is:"max=250,slug"`
+	Iterator   opt[string]   `query:"iterator" is:"iterator=msg_" doc:"The iterator or prevIterator of another page; without one, the first page."`
+	Channel    opt[string]   `query:"channel" is:"slug" doc:"Only messages of this channel."`
+	EventTypes opt[[]string] `query:"event_types" is:"max=250,slug" doc:"Only messages of these types."`
 	// Tag matches nothing: messages have no tags yet.
-	Tag opt[string] `query:"tag"`
+	Tag opt[string] `query:"tag" doc:"Only messages with this tag."`
 }
 
 func listMessages(c *call, q *messagesQuery, _ *none) (out listOut[messageOut], _ error) {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"crypto/sha256"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -13,8 +12,11 @@ import (
 // once returns who asks, so that what a POST with an idempotency-key does is done a
 // single time.
 func (c *call) once() (*neohook.Organisation, error) {
+	if !c.op.once {
+		panic("httpapi: " + c.op.name + " takes an idempotency-key, and its row does not say so")
+	}
 	key := c.req.Header.Get("Idempotency-Key")
-	if key == "" || c.req.Method != http.MethodPost {
+	if key == "" {
 		return c.org, nil
 	}
 	if len(key) > maxKeyBytes {

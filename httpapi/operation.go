@@ -14,6 +14,8 @@ type operation struct {
 	path    string // below basePath
 	scope   scope
 	summary string
+	// about is what else the document says of it: paragraphs, divided by empty lines.
+	about string
 	// status is that of the usual answer, others are those it may also have; refusals
 	// beyond what any operation may answer.
 	status   int
@@ -24,8 +26,13 @@ type operation struct {
 	// upsert: the last entity of the path need not exist. bodyFirst: a bad body is told
 	// before an unknown path.
 	upsert, bodyFirst bool
+	// once: it takes an idempotency-key, and is done a single time (call.once).
+	once bool
 
+	// What follows is found out by serves.
+	references  []string // the names in the path
 	query, body *shape
+	asks, takes reflect.Type // those of the query and of the body; nil without one
 	answer      reflect.Type
 	serve       func(*call) (any, error)
 }
@@ -46,9 +53,14 @@ type handler[Q, B, A any] func(c *call, query *Q, body *B) (A, error)
 
 // serves completes a row with the types of its handler.
 func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
+	op.references = referencesIn(op.path)
 	op.query = shapeOf(reflect.TypeFor[Q]())
+	if reflect.TypeFor[Q]() != reflect.TypeFor[none]() {
+		op.asks = reflect.TypeFor[Q]()
+	}
 	if reflect.TypeFor[B]() != reflect.TypeFor[none]() {
-		op.body = shapeOf(reflect.TypeFor[B]())
+		op.takes = reflect.TypeFor[B]()
+		op.body = shapeOf(op.takes)
 	}
 	if reflect.TypeFor[A]() != reflect.TypeFor[none]() {
 		op.answer = reflect.TypeFor[A]()

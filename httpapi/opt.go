@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"reflect"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -71,3 +73,8 @@ type rest struct {
 
 // none stands for a query, a body or an answer that an operation does not have.
 type none struct{}
+
+// like is embedded where fields mean what those of the same name in T mean.
+type like[T any] struct{}
+
+func (like[T]) model() reflect.Type { return reflect.TypeFor[T]() }

@@ -10,24 +10,18 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// The number of items on a page.
-const (
-	defaultLimit = 50
-	maxLimit     = 250
-)
-
 // limited is the part of a list's query that sets the length of a page.
 type limited struct {
-	Limit opt[int64] `query:"limit" is:"max=250"`
+	Limit opt[int64] `query:"limit" is:"max=250,default=50" doc:"How many items a page may have. 0 only tells whether there are any."`
 }
 
 // listOut is a page. Iterator leads to the next one and PrevIterator to the one before,
 // both exclusive.
 type listOut[T any] struct {
-	Data         []T     `json:"data"`
-	Iterator     *string `json:"iterator"`
-	PrevIterator string  `json:"prevIterator,omitzero"`
-	Done         bool    `json:"done"`
+	Data         []T     `json:"data" doc:"The items of the page."`
+	Iterator     *string `json:"iterator" doc:"Leads to the next page; null where there is nothing to go on from."`
+	PrevIterator string  `json:"prevIterator,omitzero" doc:"Leads to the page before."`
+	Done         bool    `json:"done" doc:"There is nothing further in the direction walked. A filtered page may be short, or empty, before that."`
 }
 
 const badIteratorText = "must be an iterator or prevIterator that this list gave"
@@ -60,7 +54,7 @@ type walk struct {
 func walkOf(limit opt[int64], iterator opt[string], descending bool) walk {
 	at, backward := strings.CutPrefix(iterator.Value, "-")
 	w := walk{at: at, backward: backward}
-	w.Page = neohook.Page{After: at, Descending: descending != backward, Limit: int(limit.or(defaultLimit))}
+	w.Page = neohook.Page{After: at, Descending: descending != backward, Limit: int(limit.Value)}
 	if w.Limit == 0 {
 		w.peek, w.Limit = true, 1
 	}
@@ -112,8 +106,8 @@ func listed[D, W any](w walk, got neohook.List[D], id func(*D) string, show func
 
 // span is the part of a query that bounds a list by time.
 type span struct {
-	Before opt[time.Time] `query:"before"`
-	After  opt[time.Time] `query:"after"`
+	Before opt[time.Time] `query:"before" doc:"Only what is older than this; the list then goes 90 days back from it." eg:"2026-01-02T15:04:05Z"`
+	After  opt[time.Time] `query:"after" doc:"Only what is newer than this; alone, the page holds the oldest items after it, at most 90 days on."`
 }
 
 // reach is how far from what it was asked for a list by time goes in one request.

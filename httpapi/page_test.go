@@ -34,7 +34,11 @@ func TestPageIsShownInTheOrderOfTheList(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			out := listed(walkOf(test.limit, test.iterator, true), test.got, show, show)
+			limit := test.limit
+			if !limit.Given {
+				limit.Value = 50
+			}
+			out := listed(walkOf(limit, test.iterator, true), test.got, show, show)
 			var next string
 			if out.Iterator != nil {
 				next = *out.Iterator
@@ -70,7 +74,7 @@ func TestListByTimeReachesNinetyDays(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			w := walkOf(opt[int64]{}, test.iterator, true).over(test.span, "msg_", now)
+			w := walkOf(given[int64](50), test.iterator, true).over(test.span, "msg_", now)
 			if !w.from.Equal(test.from) || !w.to.Equal(test.to) || w.Descending == test.ascending || w.backward != test.ascending {
 				t.Errorf("from %v to %v, descending %v, turned %v; want %v to %v", w.from, w.to, w.Descending, w.backward, test.from, test.to)
 			}
@@ -95,7 +99,7 @@ func TestListByTimeEndsWhereItsTimeEnds(t *testing.T) {
 		"out":           {id(now.AddDate(0, 0, -91)), item, true},
 		"nothing there": {"", item, false},
 	} {
-		w := walkOf(opt[int64]{}, opt[string]{}, true).over(span{}, "msg_", now)
+		w := walkOf(given[int64](50), opt[string]{}, true).over(span{}, "msg_", now)
 		out := listed(w, neohook.List[string]{Items: []string{item}, Last: test.last}, show, show)
 		if out.Done != test.done || *out.Iterator != test.next {
 			t.Errorf("%s: done %v at %s, want %v at %s", name, out.Done, *out.Iterator, test.done, test.next)

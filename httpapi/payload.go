@@ -15,6 +15,8 @@ type shownPayload struct {
 	body  []byte
 }
 
+func (shownPayload) schema(*schemas) *schema { return &schema{Type: kinds{"object"}} }
+
 // MarshalJSONTo writes the payload.
 func (p shownPayload) MarshalJSONTo(enc *jsontext.Encoder) error {
 	switch body := jsontext.Value(p.body); {

@@ -17,6 +17,7 @@ import (
 //
 // A list may be written as a=x,y, as a=x&a=y, as a[]=x and as a[0]=x.
 func (s *shape) parse(query string, value any) (unknown []string, err error) {
+	s.fillIn(reflect.ValueOf(value).Elem())
 	for query != "" {
 		var pair string
 		pair, query, _ = strings.Cut(query, "&")

@@ -36,11 +36,11 @@ func (r *refusal) Unwrap() error { return r.cause }
 // The bodies of refusals.
 type (
 	errorOut struct {
-		Code   string `json:"code"`
-		Detail string `json:"detail"`
+		Code   string `json:"code" doc:"What went wrong, for programs."`
+		Detail string `json:"detail" doc:"What went wrong and what to do, for people."`
 	}
 	faultsOut struct {
-		Detail faults `json:"detail"`
+		Detail faults `json:"detail" doc:"Everything that is wrong with the request."`
 	}
 )
 

@@ -8,11 +8,8 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// defaultGrace is how long a replaced secret goes on signing, in seconds.
-const defaultGrace = 24 * 60 * 60
-
 type secretOut struct {
-	Key string `json:"key"`
+	Key string `json:"key" doc:"What requests are verified with: the secret, or for Ed25519 the public half of the key."`
 }
 
 func getSecret(c *call, _, _ *none) (out secretOut, _ error) {
@@ -33,8 +30,8 @@ func verifyingKey(secret webhook.Secret) string {
 }
 
 type rotateIn struct {
-	Key   opt[string] `json:"key" is:"secret"`
-	Grace opt[int64]  `json:"gracePeriodSeconds" is:"max=604800"`
+	Key   opt[string] `json:"key" is:"secret" doc:"The new key; one is made where none is given."`
+	Grace opt[int64]  `json:"gracePeriodSeconds" is:"max=604800,default=86400" doc:"How long the old key signs beside the new one."`
 	rest
 }
 
@@ -48,7 +45,7 @@ func rotateSecret(c *call, _ *none, in *rotateIn) (out none, _ error) {
 	if err != nil {
 		return out, err
 	}
-	grace := time.Duration(in.Grace.or(defaultGrace)) * time.Second
+	grace := time.Duration(in.Grace.Value) * time.Second
 	err = org.RotateSecret(c.ctx(), c.tenant(), c.endpoint(), webhook.Secret(in.Key.Value), grace)
 	return out, c.missing(err, "Endpoint")
 }

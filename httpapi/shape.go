@@ -21,10 +21,17 @@ import (
 //	later      known, and refused until it is served
 //	min=, max= bounds: of a number, of a text's characters, of a list's items
 //	enum=a|b   one of these
+//	default=   the value where it is absent or null
+//	older=     another name of the field named, which older clients use
 //
 // or the name of a format, for a text or for each item of a list. Rules that the domain
 // has too are here where a client can be told of them from the table; the others are the
 // domain's alone, and are added by the types' own check.
+//
+// The "doc" tag says what the field means, and "eg" gives a value to show, as JSON or as
+// plain text. Together with the rules they are what the document says of it. A field
+// without "doc" takes that of the field of the same name in the type that is embedded as
+// like[T]. Types of answers have the same tags; there the rules are only told.
 type shape struct {
 	fields []field
 	// rest is where members nobody knows are gathered; nil if they are not.
@@ -41,7 +48,8 @@ type field struct {
 	required, solid, later bool
 	min, max               int64 // max 0 is no bound
 	enum                   []string
-	format                 format
+	format                 *format
+	fallback, older        string // of the words default and older
 }
 
 // shapeOf compiles a type. It panics for one that is not built as shape says, which is
@@ -78,10 +86,47 @@ func compileField(part reflect.StructField, index []int) field {
 		f.sub = shapeOf(inner)
 	}
 	f.list = inner == reflect.TypeFor[[]string]()
+	f.rules(part)
+	f.fill(value.pointer()) // which panics for a default that is none
+	return f
+}
+
+func (f *field) rules(part reflect.StructField) {
 	for word := range strings.SplitSeq(part.Tag.Get("is"), ",") {
 		f.rule(word)
 	}
-	return f
+}
+
+// fillIn writes the defaults of the shape's fields into a value that nothing was read
+// into yet. A field that has one is then its Value, given or not.
+func (s *shape) fillIn(value reflect.Value) {
+	for i := range s.fields {
+		f := &s.fields[i]
+		if f.fallback == "" && f.sub == nil {
+			continue
+		}
+		m, _ := value.FieldByIndex(f.index).Addr().Interface().(member)
+		f.fill(m.pointer())
+		if f.sub != nil {
+			f.sub.fillIn(reflect.ValueOf(m.pointer()).Elem())
+		}
+	}
+}
+
+func (f *field) fill(value any) {
+	if f.fallback == "" {
+		return
+	}
+	switch v := value.(type) {
+	case *string:
+		*v = f.fallback
+	case *int64:
+		*v = mustInt(f.fallback)
+	case *bool:
+		*v = f.fallback == "true"
+	default:
+		panic(fmt.Sprintf("httpapi: field %s can't have a default", f.name))
+	}
 }
 
 func (f *field) rule(word string) {
@@ -100,12 +145,17 @@ func (f *field) rule(word string) {
 		f.max = mustInt(arg)
 	case "enum":
 		f.enum = strings.Split(arg, "|")
+	case "default":
+		f.fallback = arg
+	case "older":
+		f.older = arg
 	default:
 		rule, known := formats[word]
 		if !known {
 			panic(fmt.Sprintf("httpapi: field %s: unknown rule %q", f.name, word))
 		}
-		f.format = rule(arg)
+		made := rule(arg)
+		f.format = &made
 	}
 }
 
@@ -183,8 +233,8 @@ func (f *field) checkText(text string) string {
 	if n := int64(utf8.RuneCountInString(text)); n < f.min || f.max > 0 && n > f.max {
 		return f.length("characters")
 	}
-	if f.format != nil {
-		return f.format(text)
+	if f.format != nil && f.format.check != nil {
+		return f.format.check(text)
 	}
 	return ""
 }
@@ -196,9 +246,9 @@ func (f *field) checkList(items []string, bad *faults, where []string) {
 		bad.add(notYet, f.in(where)...)
 	case n < f.min || f.max > 0 && n > f.max:
 		bad.add(f.length("items"), f.in(where)...)
-	case f.format != nil:
+	case f.format != nil && f.format.check != nil:
 		for i, item := range items {
-			if msg := f.format(item); msg != "" {
+			if msg := f.format.check(item); msg != "" {
 				bad.add(msg, append(f.in(where), "["+strconv.Itoa(i)+"]")...)
 			}
 		}

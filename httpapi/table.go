@@ -32,6 +32,7 @@ func operations() []*operation {
 		}, listApplications),
 		serves(operation{
 			name: "application.create", method: post, path: "/app", scope: organisationOnly, status: created,
+			once:    true,
 			summary: "Create an application, or return the one that has its uid",
 			others:  []int{ok}, refusals: []int{conflict},
 		}, createApplication),
@@ -59,6 +60,7 @@ func operations() []*operation {
 		}, listEndpoints),
 		serves(operation{
 			name: "endpoint.create", method: post, path: app + "/endpoint", scope: application, status: created,
+			once:    true,
 			summary: "Create an endpoint", refusals: []int{conflict},
 		}, createEndpoint),
 		serves(operation{
@@ -84,6 +86,7 @@ func operations() []*operation {
 		}, getSecret),
 		serves(operation{
 			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, status: silent,
+			once:     true,
 			summary:  "Replace an endpoint's secret; the old one signs beside it for a while",
 			refusals: []int{http.StatusBadRequest, conflict}, names: wireNames{"secret": "key"},
 		}, rotateSecret),
@@ -106,6 +109,7 @@ func operations() []*operation {
 		}, listMessages),
 		serves(operation{
 			name: "message.create", method: post, path: app + "/msg", scope: organisationOnly, status: accepted,
+			once:     true,
 			summary:  "Send a message to the endpoints of an application",
 			refusals: []int{conflict}, names: eventNames, bodyFirst: true,
 		}, createMessage),
