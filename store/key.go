@@ -13,6 +13,8 @@ type (
 	AttemptKey int64
 	// SendKey is a Send's.
 	SendKey int64
+	// EventTypeKey is an event type's.
+	EventTypeKey int64
 	// JobKey is a job's.
 	JobKey int64
 )
