@@ -24,6 +24,9 @@ type Organisation struct {
 	once   *Once
 }
 
+// OrganisationID returns the organisation's id.
+func (o *Organisation) OrganisationID() webhook.OrganisationID { return o.id }
+
 func checkOrganisation(id webhook.OrganisationID) error {
 	if !strings.HasPrefix(string(id), webhook.OrganisationPrefix) {
 		return fmt.Errorf("%w: an organisation's id begins with %q", webhook.ErrMalformedID, webhook.OrganisationPrefix)

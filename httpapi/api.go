@@ -22,8 +22,8 @@ type Options struct {
 	// Logger hears of each request that failed by the server's own fault (Error, and Warn
 	// for overload), and of every request at Debug. Nil is silent.
 	Logger *slog.Logger
-	// Metrics is served at /metrics to whoever has a token of an organisation; nil is
-	// nothing there.
+	// Metrics is served at /metrics to the operator, who has a token of the engine's own
+	// organisation; nil is nothing there.
 	Metrics http.Handler
 	// Version is told at "/"; "" is "unknown".
 	Version string

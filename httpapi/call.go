@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -32,8 +34,11 @@ type call struct {
 	req  *http.Request
 	resp http.ResponseWriter
 	id   string
-	// org is who asks, once authenticated.
-	org *neohook.Organisation
+	// caller is who asks, once authenticated, and org what acts for them.
+	caller access.Caller
+	org    *neohook.Organisation
+	// app is the application of a caller who is confined to it and named it by its uid.
+	app webhook.TenantID
 	// status is that of the answer where it is not the operation's usual one.
 	status int
 	// buf holds the request's body, then the answer's.
@@ -272,7 +277,9 @@ func (c *call) missing(err error, part string) error {
 }
 
 // The references in the path.
-func (c *call) tenant() webhook.TenantID { return webhook.TenantID(c.req.PathValue("app_id")) }
+func (c *call) tenant() webhook.TenantID {
+	return cmp.Or(c.app, webhook.TenantID(c.req.PathValue("app_id")))
+}
 func (c *call) endpoint() webhook.EndpointID {
 	return webhook.EndpointID(c.req.PathValue("endpoint_id"))
 }

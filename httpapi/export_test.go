@@ -46,7 +46,7 @@ func (op *operation) statuses() []int {
 	all := append([]int{op.status, http.StatusBadRequest, http.StatusUnprocessableEntity}, op.others...)
 	all = append(all, op.refusals...)
 	if op.scope != anyone {
-		all = append(all, http.StatusUnauthorized)
+		all = append(all, http.StatusUnauthorized, http.StatusForbidden)
 	}
 	if strings.Contains(op.path, "{") {
 		all = append(all, http.StatusNotFound)

@@ -3,16 +3,22 @@ package httpapi
 import (
 	"net/http"
 	"reflect"
+	"strings"
+
+	"github.com/neohook/neohook/access"
 )
 
 // operation is all that is known of one way in. The table of them (operations) is what
 // requests are served from.
 type operation struct {
 	// name is the operation's own, "application.create".
-	name    string
-	method  string
-	path    string // below basePath
+	name   string
+	method string
+	path   string // below basePath
+	// scope says whose token is taken, needs what the token must give. There is no default
+	// for either: a row without them is not served.
 	scope   scope
+	needs   access.Right
 	summary string
 	// about is what else the document says of it: paragraphs, divided by empty lines.
 	about string
@@ -41,10 +47,12 @@ type operation struct {
 type scope uint8
 
 const (
-	anyone           scope = iota // no token
-	anyToken                      // an organisation's or an application's
-	application                   // an organisation's, or the application's own
-	organisationOnly              // an organisation's
+	_                scope = iota
+	anyone                 // no token; needs nothing
+	anyToken               // an organisation's or an application's
+	application            // an organisation's, or that of the application in the path
+	organisationOnly       // an organisation's
+	operatorOnly           // that of the organisation whose server it is
 )
 
 // handler does the work of an operation: Q is its query, B its body, A its answer, none
@@ -53,6 +61,7 @@ type handler[Q, B, A any] func(c *call, query *Q, body *B) (A, error)
 
 // serves completes a row with the types of its handler.
 func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
+	op.mustSayWhoMay()
 	op.references = referencesIn(op.path)
 	op.query = shapeOf(reflect.TypeFor[Q]())
 	if reflect.TypeFor[Q]() != reflect.TypeFor[none]() {
@@ -66,8 +75,8 @@ func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
 		op.answer = reflect.TypeFor[A]()
 	}
 	op.serve = func(c *call) (any, error) {
-		// The order of these checks is part of the contract: the query, who asks, the
-		// path, the body. What the path names is looked up with the work itself.
+		// The order of these checks is part of the contract: the query, who asks and may,
+		// the path, the body. What the path names is looked up with the work itself.
 		var query Q
 		var body B
 		if err := c.readQuery(&query); err != nil {
@@ -76,7 +85,13 @@ func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
 		if err := c.authenticate(); err != nil {
 			return nil, err
 		}
+		if err := c.authorise(); err != nil {
+			return nil, err
+		}
 		if err := c.checkPath(); err != nil {
+			return nil, err
+		}
+		if err := c.confine(); err != nil {
 			return nil, err
 		}
 		if op.body != nil {
@@ -91,6 +106,16 @@ func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
 		return &answer, nil
 	}
 	return &op
+}
+
+// mustSayWhoMay panics for a row that leaves open who may use it.
+func (op *operation) mustSayWhoMay() {
+	switch inApplication := strings.Contains(op.path, "{app_id}"); {
+	case op.scope == 0, (op.scope == anyone) != (op.needs == 0):
+		panic("httpapi: " + op.name + " does not say who may use it: scope and needs")
+	case op.scope == application && !inApplication:
+		panic("httpapi: " + op.name + " is for an application and has none in its path")
+	}
 }
 
 // resource is what is at one path.

@@ -57,6 +57,10 @@ var (
 		status: http.StatusUnauthorized, code: "authentication_failed",
 		detail: "This is the signing secret of an endpoint, not an API token. The server's operator has the token: neohook token prints it.",
 	}
+	errInsufficient = &refusal{
+		status: http.StatusForbidden, code: "insufficient_access",
+		detail: "The token does not allow this: another one is needed, with a scope or capability that does",
+	}
 	errBadToken = &refusal{
 		status: http.StatusBadRequest, code: "bad_token",
 		detail: "The organisation of this token does not begin with " + webhook.OrganisationPrefix,

@@ -1,6 +1,10 @@
 package httpapi
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/neohook/neohook/access"
+)
 
 // operations is the table of all that is served below basePath.
 func operations() []*operation {
@@ -27,108 +31,108 @@ func operations() []*operation {
 		}, ping),
 
 		serves(operation{
-			name: "application.list", method: get, path: "/app", scope: organisationOnly, status: ok,
+			name: "application.list", method: get, path: "/app", scope: organisationOnly, needs: access.View, status: ok,
 			summary: "List the applications",
 		}, listApplications),
 		serves(operation{
-			name: "application.create", method: post, path: "/app", scope: organisationOnly, status: created,
+			name: "application.create", method: post, path: "/app", scope: organisationOnly, needs: access.Administer, status: created,
 			once:    true,
 			summary: "Create an application, or return the one that has its uid",
 			others:  []int{ok}, refusals: []int{conflict},
 		}, createApplication),
 		serves(operation{
-			name: "application.get", method: get, path: app, scope: application, status: ok,
+			name: "application.get", method: get, path: app, scope: application, needs: access.View, status: ok,
 			summary: "Get an application",
 		}, getApplication),
 		serves(operation{
-			name: "application.update", method: put, path: app, scope: organisationOnly, status: ok,
+			name: "application.update", method: put, path: app, scope: organisationOnly, needs: access.Administer, status: ok,
 			summary: "Create or replace an application",
 			others:  []int{created}, refusals: []int{conflict}, upsert: true,
 		}, putApplication),
 		serves(operation{
-			name: "application.patch", method: patch, path: app, scope: organisationOnly, status: ok,
+			name: "application.patch", method: patch, path: app, scope: organisationOnly, needs: access.Administer, status: ok,
 			summary: "Change parts of an application", refusals: []int{conflict},
 		}, patchApplication),
 		serves(operation{
-			name: "application.delete", method: del, path: app, scope: organisationOnly, status: silent,
+			name: "application.delete", method: del, path: app, scope: organisationOnly, needs: access.Administer, status: silent,
 			summary: "Delete an application with its endpoints",
 		}, deleteApplication),
 
 		serves(operation{
-			name: "endpoint.list", method: get, path: app + "/endpoint", scope: application, status: ok,
+			name: "endpoint.list", method: get, path: app + "/endpoint", scope: application, needs: access.View, status: ok,
 			summary: "List the endpoints of an application",
 		}, listEndpoints),
 		serves(operation{
-			name: "endpoint.create", method: post, path: app + "/endpoint", scope: application, status: created,
+			name: "endpoint.create", method: post, path: app + "/endpoint", scope: application, needs: access.ManageEndpoint, status: created,
 			once:    true,
 			summary: "Create an endpoint", refusals: []int{conflict},
 		}, createEndpoint),
 		serves(operation{
-			name: "endpoint.get", method: get, path: ep, scope: application, status: ok,
+			name: "endpoint.get", method: get, path: ep, scope: application, needs: access.View, status: ok,
 			summary: "Get an endpoint",
 		}, getEndpoint),
 		serves(operation{
-			name: "endpoint.update", method: put, path: ep, scope: application, status: ok,
+			name: "endpoint.update", method: put, path: ep, scope: application, needs: access.ManageEndpoint, status: ok,
 			summary: "Create or replace an endpoint",
 			others:  []int{created}, refusals: []int{conflict}, upsert: true,
 		}, putEndpoint),
 		serves(operation{
-			name: "endpoint.patch", method: patch, path: ep, scope: application, status: ok,
+			name: "endpoint.patch", method: patch, path: ep, scope: application, needs: access.ManageEndpoint, status: ok,
 			summary: "Change parts of an endpoint", refusals: []int{conflict},
 		}, patchEndpoint),
 		serves(operation{
-			name: "endpoint.delete", method: del, path: ep, scope: application, status: silent,
+			name: "endpoint.delete", method: del, path: ep, scope: application, needs: access.ManageEndpoint, status: silent,
 			summary: "Delete an endpoint",
 		}, deleteEndpoint),
 		serves(operation{
-			name: "endpoint.get-secret", method: get, path: secret, scope: application, status: ok,
+			name: "endpoint.get-secret", method: get, path: secret, scope: application, needs: access.ViewSecret, status: ok,
 			summary: "Get the secret that an endpoint's requests are verified with",
 		}, getSecret),
 		serves(operation{
-			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, status: silent,
+			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, needs: access.ManageSecret, status: silent,
 			once:     true,
 			summary:  "Replace an endpoint's secret; the old one signs beside it for a while",
 			refusals: []int{http.StatusBadRequest, conflict}, names: wireNames{"secret": "key"},
 		}, rotateSecret),
 		serves(operation{
-			name: "endpoint.get-headers", method: get, path: headers, scope: application, status: ok,
+			name: "endpoint.get-headers", method: get, path: headers, scope: application, needs: access.ViewHeaders, status: ok,
 			summary: "Get the headers added to an endpoint's requests, less the sensitive ones",
 		}, getHeaders),
 		serves(operation{
-			name: "endpoint.update-headers", method: put, path: headers, scope: application, status: silent,
+			name: "endpoint.update-headers", method: put, path: headers, scope: application, needs: access.ManageEndpoint, status: silent,
 			summary: "Replace the headers added to an endpoint's requests",
 		}, putHeaders),
 		serves(operation{
-			name: "endpoint.patch-headers", method: patch, path: headers, scope: application, status: silent,
+			name: "endpoint.patch-headers", method: patch, path: headers, scope: application, needs: access.ManageEndpoint, status: silent,
 			summary: "Set and remove headers added to an endpoint's requests",
 		}, patchHeaders),
 
 		serves(operation{
-			name: "message.list", method: get, path: app + "/msg", scope: application, status: ok,
+			name: "message.list", method: get, path: app + "/msg", scope: application, needs: access.View, status: ok,
 			summary: "List the messages of an application",
 		}, listMessages),
 		serves(operation{
-			name: "message.create", method: post, path: app + "/msg", scope: organisationOnly, status: accepted,
+			name: "message.create", method: post, path: app + "/msg", scope: application, needs: access.Publish, status: accepted,
 			once:     true,
 			summary:  "Send a message to the endpoints of an application",
 			refusals: []int{conflict}, names: eventNames, bodyFirst: true,
 		}, createMessage),
 		serves(operation{
-			name: "message.get", method: get, path: msg, scope: application, status: ok,
+			name: "message.get", method: get, path: msg, scope: application, needs: access.View, status: ok,
 			summary: "Get a message",
 		}, getMessage),
 
 		serves(operation{
 			name: "message-attempt.list-by-endpoint", method: get, path: app + "/attempt/endpoint/{endpoint_id}",
-			scope: application, status: ok, summary: "List the attempts made at an endpoint",
+			scope: application, needs: access.View, status: ok, summary: "List the attempts made at an endpoint",
 		}, listAttemptsByEndpoint),
 		serves(operation{
 			name: "message-attempt.list-by-msg", method: get, path: app + "/attempt/msg/{msg_id}",
-			scope: application, status: ok, summary: "List the attempts made for a message",
+			scope: application, needs: access.View, status: ok, summary: "List the attempts made for a message",
 		}, listAttemptsByMessage),
 		serves(operation{
 			name: "message-attempt.get", method: get, path: msg + "/attempt/{attempt_id}",
-			scope: application, status: ok, summary: "Get an attempt",
+			scope: application, needs: access.View, status: ok, summary: "Get an attempt",
 		}, getAttempt),
 	}
 }

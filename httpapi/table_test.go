@@ -3,6 +3,8 @@ package httpapi
 import (
 	"reflect"
 	"testing"
+
+	"github.com/neohook/neohook/access"
 )
 
 // Building the table compiles every type in it, which panics for one that is malformed.
@@ -26,5 +28,25 @@ func TestTableIsComplete(t *testing.T) {
 		if (op.status == 204) != (op.answer == nil) {
 			t.Errorf("%s: status %d with answer %v", op.name, op.status, op.answer)
 		}
+	}
+}
+
+// A row that leaves open who may use it is not served, even by mistake.
+func TestRowMustSayWhoMayUseIt(t *testing.T) {
+	for name, op := range map[string]operation{
+		"neither":                       {path: "/app"},
+		"no right":                      {path: "/app", scope: organisationOnly},
+		"no scope":                      {path: "/app", needs: access.View},
+		"a right for anyone":            {path: "/app", scope: anyone, needs: access.View},
+		"no application for the caller": {path: "/app", scope: application, needs: access.View},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("is served")
+				}
+			}()
+			serves(op, ping)
+		})
 	}
 }

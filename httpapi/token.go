@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -83,8 +85,43 @@ func (c *call) authenticate() error {
 	if !strings.HasPrefix(string(organisation), webhook.OrganisationPrefix) {
 		return errBadToken
 	}
+	c.caller = access.Caller{Organisation: organisation, Rights: access.ScopeRights([]access.Scope{access.Admin})}
 	c.org = c.api.engine.In(organisation)
 	return nil
+}
+
+// authorise refuses a caller whose token is not for this operation.
+func (c *call) authorise() error {
+	may := c.op.scope == anyone || c.caller.May(c.op.needs)
+	switch c.op.scope {
+	case operatorOnly:
+		may = may && !c.caller.IsConfined() && c.caller.Organisation == c.api.engine.OrganisationID()
+	case organisationOnly:
+		may = may && !c.caller.IsConfined()
+	case anyone, anyToken, application:
+	}
+	if !may {
+		return errInsufficient
+	}
+	return nil
+}
+
+// confine refuses a confined caller every application but its own. From here on the
+// application in the path is the caller's, by an id that no change of a uid can turn.
+func (c *call) confine() error {
+	ref := c.tenant()
+	if !c.caller.IsConfined() || ref == "" || ref == c.caller.Tenant {
+		return nil
+	}
+	if strings.HasPrefix(string(ref), webhook.TenantPrefix) {
+		return notFound("Entity not found")
+	}
+	named, err := c.org.Tenant(c.ctx(), ref)
+	if err == nil && named.ID != c.caller.Tenant || errors.Is(err, neohook.ErrNotFound) {
+		return notFound("Entity not found")
+	}
+	c.app = c.caller.Tenant
+	return err
 }
 
 // bearer returns the token in an Authorization field (RFC 6750, 2.1).
