@@ -125,7 +125,9 @@ type Attempt struct {
 	Succeeded  bool
 	StatusCode int
 	Code       webhook.FaultCode
-	Response   []byte
-	StartedAt  time.Time
-	Duration   time.Duration
+	// Response is nil where there was none, it was not asked for, or it is Expunged.
+	Response  []byte
+	Expunged  bool // by ExpungeResponse; not written by Commit
+	StartedAt time.Time
+	Duration  time.Duration
 }

@@ -17,4 +17,6 @@ type (
 	EventTypeKey int64
 	// JobKey is a job's.
 	JobKey int64
+	// ExpungeKey is an Expunge's.
+	ExpungeKey int64
 )

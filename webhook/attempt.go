@@ -23,7 +23,9 @@ type Attempt struct {
 	Code FaultCode
 	// Response is the beginning of the answer's body, or a sentence that says why there
 	// was none.
-	Response  []byte
+	Response []byte
+	// Expunged says that the Response was deleted because somebody asked for it.
+	Expunged  bool
 	StartedAt time.Time
 	// Duration is from the look-up to the last byte that was read.
 	Duration time.Duration

@@ -25,7 +25,7 @@ type Event struct {
 	// CancelledAt is when the event was cancelled before its DeliverAt; zero if it was not.
 	CancelledAt time.Time
 	// PayloadTTL is how long the payload is kept, MinPayloadTTL to MaxPayloadTTL; 0 is the
-	// tenant's Retention.
+	// tenant's Retention. It goes with the event in any case.
 	PayloadTTL time.Duration
 	// Payload is sent byte for byte. It is nil where it was not asked for or is gone.
 	Payload []byte
