@@ -2,7 +2,7 @@
 // flight; a store holds what must outlive it.
 //
 // Store is such parts joined, each small enough to read alone: Instances, Directory,
-// Committer, Backlog, History, Failures, Tokens. Package storetest holds every
+// EventTypes, Committer, Backlog, History, Failures, Tokens. Package storetest holds every
 // implementation to the same promises, case by case.
 //
 // Three things hold throughout. Inside, everything is known by an integer key; the

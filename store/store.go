@@ -10,6 +10,7 @@ import (
 type Store interface {
 	Instances
 	Directory
+	EventTypes
 	Committer
 	Backlog
 	History

@@ -36,6 +36,8 @@ type state struct {
 	endpoints map[store.EndpointKey]*endpoint
 	once      map[[16]byte]made
 
+	eventTypes map[store.EventTypeKey]*store.EventType
+
 	failing map[store.EndpointKey]store.Failing
 
 	events     map[store.EventKey]*store.Event
@@ -69,6 +71,7 @@ func New() *Store {
 		tenants:    make(map[store.TenantKey]*tenant),
 		endpoints:  make(map[store.EndpointKey]*endpoint),
 		once:       make(map[[16]byte]made),
+		eventTypes: make(map[store.EventTypeKey]*store.EventType),
 		failing:    make(map[store.EndpointKey]store.Failing),
 		events:     make(map[store.EventKey]*store.Event),
 		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),

@@ -21,6 +21,9 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"routes": routesSQL, "routes version": routesVersionSQL, "raise routes": raiseRoutesSQL,
 		"endpoint": endpointSQL, "endpoint by UID": endpointUIDSQL, "endpoints up": endpointsUpSQL, "endpoints down": endpointsDownSQL,
 		"endpoints of tenant": tenantEndpointsSQL, "update endpoint": updateEndpointSQL, "delete endpoint": deleteEndpointSQL,
+		"event type": eventTypeSQL, "event types up": eventTypesUpSQL, "event types down": eventTypesDownSQL,
+		"active types up": activeTypesUpSQL, "active types down": activeTypesDownSQL, "event type named": eventTypeNamedSQL,
+		"event type version": eventTypeVersionSQL, "update event type": updateEventTypeSQL, "delete event type": deleteEventTypeSQL,
 		"event": eventSQL, "event by UID": eventByUIDSQL, "UID taken": eventUIDSQL, "events up": eventsUpSQL, "events down": eventsDownSQL,
 		"deliveries of event up": deliveriesOfEventUpSQL, "deliveries of event down": deliveriesOfEventDownSQL,
 		"put failing": putFailingSQL, "delete failing": deleteFailingSQL, "delete failing of tenant": deleteFailingOfTenantSQL, "failing": failingSQL,
@@ -38,7 +41,7 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		}
 	}
 	// These begin at the rows of a table-valued function or of the recursion.
-	for name, query := range map[string]string{"lanes": lanesSQL, "payloads": payloadsSQL} {
+	for name, query := range map[string]string{"lanes": lanesSQL, "payloads": payloadsSQL, "event types named": eventTypesNamedSQL} {
 		for _, step := range plan(t, s, query) {
 			if strings.Contains(step, "TEMP B-TREE") ||
 				strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "lane") && !strings.Contains(step, "wanted") && step != "SCAN CONSTANT ROW" {

@@ -16,6 +16,7 @@ func everythingSurvivesReopen(w *world, reopen func() *world) {
 	w.must(w.InsertTenant(w.ctx, tenant, nil))
 	ep := w.newEndpoint(tenant.Key, "primary")
 	w.must(w.InsertEndpoint(w.ctx, ep, nil))
+	typed := w.types("invoice.paid")[0]
 	events := w.publish(3, tenant.Key, ep.Key)
 	w.record(w.outcome(tenant.Key, ep.Key, events[0], 0, webhook.Succeeded), w.outcome(tenant.Key, ep.Key, events[1], 0, webhook.Waiting))
 	failing := w.outcome(tenant.Key, ep.Key, events[1], 1, webhook.Waiting)
@@ -32,6 +33,7 @@ func everythingSurvivesReopen(w *world, reopen func() *world) {
 	same(w, "token", mustGet[store.Token](w)(w.Token(w.ctx, token.Hash)), token)
 	same(w, "tenant", mustGet[store.Tenant](w)(w.TenantByUID(w.ctx, organisation, "acme")), tenant)
 	same(w, "endpoint", mustGet[store.Endpoint](w)(w.EndpointByUID(w.ctx, tenant.Key, "primary")), ep)
+	same(w, "event type", w.eventType("invoice.paid"), typed)
 	same(w, "failing", w.failing(), []store.FailingEndpoint{{Endpoint: ep.Key, Failing: store.Failing{Since: w.now, Told: 50}}})
 	for i, event := range events {
 		same(w, "delivery", w.delivery(ep.Key, event), deliveries[i])

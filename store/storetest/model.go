@@ -35,10 +35,15 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"commit":         p.commit,
 			"commitAgain":    p.commit, // as it is what a store mostly does
 			"replay":         p.replay,
-			"readDirectory":  p.readDirectory,
-			"readEvents":     p.readEvents,
-			"readAttempts":   p.readAttempts,
-			"readDelivery":   p.readDelivery,
+
+			"putEventTypes":   p.putEventTypes,
+			"deleteEventType": p.deleteEventType,
+			"readEventTypes":  p.readEventTypes,
+
+			"readDirectory": p.readDirectory,
+			"readEvents":    p.readEvents,
+			"readAttempts":  p.readAttempts,
+			"readDelivery":  p.readDelivery,
 			"tick": func(rt *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(rt, "ms")) * time.Millisecond)
 			},

@@ -90,6 +90,15 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("Routes", routes, err)
 	call("Replay", nil, w.Replay(ctx, w.once(1, time.Hour), w.now))
 
+	call("PutEventTypes", nil, w.PutEventTypes(ctx, []store.EventType{{Key: 1, Version: 1}}, nil))
+	call("DeleteEventType", nil, w.DeleteEventType(ctx, organisation, "a"))
+	eventType, err := w.EventType(ctx, organisation, "a")
+	call("EventType", eventType, err)
+	named, err := w.EventTypesNamed(ctx, organisation, []string{"a"})
+	call("EventTypesNamed", named, err)
+	types, err := w.EventTypes(ctx, organisation, store.EventTypeFilter{}, store.NamePage{Limit: 1})
+	call("EventTypes", types, err)
+
 	verdicts, err := w.Commit(ctx, &store.Batch{Now: w.now, Accepts: []store.Accept{{Tenant: 1}}})
 	call("Commit", verdicts, err)
 	verdicts, err = w.Commit(ctx, &store.Batch{})

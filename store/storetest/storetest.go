@@ -39,6 +39,18 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"RoutesVersionRisesWithEveryChange", routesVersionRisesWithEveryChange},
 		{"RefusedChangeLeavesRoutes", refusedChangeLeavesRoutes},
 
+		{"EventTypeComesBackAsStored", eventTypeComesBackAsStored},
+		{"EventTypeIsItsOrganisationsOnly", eventTypeIsItsOrganisationsOnly},
+		{"EventTypeNameIsUnique", eventTypeNameIsUnique},
+		{"EventTypeNeedsTheVersionBefore", eventTypeNeedsTheVersionBefore},
+		{"EventTypesAreStoredTogether", eventTypesAreStoredTogether},
+		{"EventTypesAreStoredOnce", eventTypesAreStoredOnce},
+		{"DeletedEventTypeIsGone", deletedEventTypeIsGone},
+		{"EventTypesPageByName", eventTypesPageByName},
+		{"EventTypeFiltersNarrow", eventTypeFiltersNarrow},
+		{"EventTypeListsAdvance", eventTypeListsAdvance},
+		{"EventTypesAreNotShared", eventTypesAreNotShared},
+
 		{"RepeatedChangeIsMadeOnce", repeatedChangeIsMadeOnce},
 		{"RepeatedUpdateIsMadeOnce", repeatedUpdateIsMadeOnce},
 		{"OtherRequestIsAMismatch", otherRequestIsAMismatch},

@@ -72,6 +72,24 @@ CREATE TABLE endpoint (
 CREATE INDEX endpoint_tenant ON endpoint (tenant) WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (tenant, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 
+-- The schemas are the last column: a read of the others does not load them.
+CREATE TABLE event_type (
+	key           INTEGER PRIMARY KEY,
+	organisation  TEXT NOT NULL,
+	name          TEXT NOT NULL,
+	description   TEXT NOT NULL,
+	group_name    TEXT,
+	feature_flags TEXT,
+	deprecated    INTEGER NOT NULL,
+	archived      INTEGER NOT NULL,
+	created_at    INTEGER NOT NULL,
+	updated_at    INTEGER NOT NULL,
+	version       INTEGER NOT NULL,
+	schemas       BLOB
+) STRICT;
+CREATE UNIQUE INDEX event_type_name ON event_type (organisation, name);
+CREATE INDEX event_type_active ON event_type (organisation, name) WHERE NOT archived;
+
 -- Endpoints without a success since a failure.
 CREATE TABLE failing (
 	endpoint INTEGER PRIMARY KEY,
