@@ -180,7 +180,7 @@ func (t *tally) kindOf(a *store.Attempt) AttemptKind {
 		return AttemptKind{Outcome: AttemptSucceeded}
 	case a.StatusCode == http.StatusTooManyRequests, a.StatusCode == http.StatusServiceUnavailable:
 		kind.Outcome = AttemptThrottled
-	case isTimeout(a.Code):
+	case a.TimedOut:
 		kind.Outcome = AttemptTimedOut
 	}
 	const most = 64
@@ -188,14 +188,6 @@ func (t *tally) kindOf(a *store.Attempt) AttemptKind {
 		kind.Code = webhook.FaultOther
 	}
 	return kind
-}
-
-func isTimeout(code webhook.FaultCode) bool {
-	switch code {
-	case webhook.FaultConnectTimeout, webhook.FaultRequestTimeout, webhook.FaultResponseTimeout, webhook.FaultBodyTooSlow:
-		return true
-	}
-	return false
 }
 
 // add adds the counts to s.

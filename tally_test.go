@@ -60,7 +60,7 @@ func TestAttemptsAreCountedByWhatCameOfThem(t *testing.T) {
 		"refusal":           {store.Attempt{StatusCode: 500}, AttemptKind{Outcome: AttemptFailed}},
 		"sent too much":     {store.Attempt{StatusCode: 429}, AttemptKind{Outcome: AttemptThrottled}},
 		"no time for us":    {store.Attempt{StatusCode: 503}, AttemptKind{Outcome: AttemptThrottled}},
-		"no answer in time": {store.Attempt{Code: webhook.FaultResponseTimeout}, AttemptKind{AttemptTimedOut, webhook.FaultResponseTimeout}},
+		"no answer in time": {store.Attempt{Code: webhook.FaultResponseTimeout, TimedOut: true}, AttemptKind{AttemptTimedOut, webhook.FaultResponseTimeout}},
 		"nobody there":      {store.Attempt{Code: webhook.FaultRefused}, AttemptKind{AttemptFailed, webhook.FaultRefused}},
 	}
 	for name, test := range tests {

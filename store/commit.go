@@ -125,6 +125,7 @@ type Attempt struct {
 	Succeeded  bool
 	StatusCode int
 	Code       webhook.FaultCode
+	TimedOut   bool // it failed by a limit of time
 	// Response is nil where there was none, it was not asked for, or it is Expunged.
 	Response  []byte
 	Expunged  bool // by ExpungeResponse; not written by Commit

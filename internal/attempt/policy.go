@@ -32,6 +32,7 @@ func (p *Policy) judge(out *store.Outcome, endpoint *webhook.Endpoint, result *w
 	}
 	if result.Fault != nil {
 		out.Attempt.Code = result.Fault.Code
+		out.Attempt.TimedOut = result.Fault.Kind == webhook.FaultTimeout
 		if result.StatusCode == 0 {
 			out.Attempt.Response = []byte(result.Fault.Message)
 		}

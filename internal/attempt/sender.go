@@ -62,6 +62,7 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 	if err != nil {
 		return out, result, err
 	}
+	out.EventType = payload.Type
 	endpoint, reason, err := s.Endpoints.Endpoint(ctx, d.Tenant, d.Endpoint)
 	if err != nil {
 		return out, result, err

@@ -159,15 +159,18 @@ func TestAnEndpointsOwnPolicyCountsBeforeTheEngines(t *testing.T) {
 }
 
 func TestAttemptIsLoggedWithTheBeginningOfTheAnswerOrWhyThereIsNone(t *testing.T) {
-	d := &desk{result: answer(500), payload: store.Payload{Event: 3}}
+	d := &desk{result: answer(500), payload: store.Payload{Event: 3, Type: "invoice.paid"}}
 	out, _, _ := d.sender().Send(t.Context(), lane.Delivery{})
-	if got := out.Attempt; string(got.Response) != "answered a" || got.StatusCode != 500 || got.Duration != time.Second {
-		t.Errorf("logged %q, %d, %v", got.Response, got.StatusCode, got.Duration)
+	if got := out.Attempt; string(got.Response) != "answered a" || got.StatusCode != 500 || got.Duration != time.Second || got.TimedOut {
+		t.Errorf("logged %q, %d, %v, timed out: %v", got.Response, got.StatusCode, got.Duration, got.TimedOut)
 	}
-	d.result = webhook.Result{Fault: &webhook.Fault{Code: webhook.FaultDNS, Message: "no such host"}}
+	if out.EventType != "invoice.paid" {
+		t.Errorf("event type %q: the store would have to look it up", out.EventType)
+	}
+	d.result = webhook.Result{Fault: &webhook.Fault{Kind: webhook.FaultTimeout, Code: webhook.FaultDNS, Message: "no such host"}}
 	out, _, _ = d.sender().Send(t.Context(), lane.Delivery{})
-	if got := out.Attempt; string(got.Response) != "no such host" || got.StatusCode != 0 || got.Code != webhook.FaultDNS {
-		t.Errorf("logged %q, %d, %q", got.Response, got.StatusCode, got.Code)
+	if got := out.Attempt; string(got.Response) != "no such host" || got.StatusCode != 0 || got.Code != webhook.FaultDNS || !got.TimedOut {
+		t.Errorf("logged %q, %d, %q, timed out: %v", got.Response, got.StatusCode, got.Code, got.TimedOut)
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 
 const (
 	insertAttemptSQL = `INSERT INTO attempt (key, event, endpoint, number, trigger, url,
-			succeeded, status_code, code, started_at, duration, response)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+			succeeded, status_code, code, timed_out, started_at, duration, response)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertAttemptSpanSQL = `INSERT OR IGNORE INTO attempt_span (endpoint, span) VALUES (?, ?)`
 )
 
@@ -22,13 +22,13 @@ func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) error {
 	}
 	_, err := w.exec(ctx, insertAttemptSQL, key, int64(o.Event), int64(o.Endpoint),
 		int64(a.Number), int64(a.Trigger), a.URL, integer(a.Succeeded), int64(a.StatusCode),
-		textOrNull(string(a.Code)), micros(a.StartedAt), a.Duration.Microseconds(), blobOrNull(a.Response))
+		textOrNull(string(a.Code)), integer(a.TimedOut), micros(a.StartedAt), a.Duration.Microseconds(), blobOrNull(a.Response))
 	return err
 }
 
 // An attempt is read with its event and its endpoint, by their keys.
 const (
-	attemptColumns = `SELECT attempt.key, number, trigger, attempt.url, succeeded, status_code, code, started_at, duration,
+	attemptColumns = `SELECT attempt.key, number, trigger, attempt.url, succeeded, status_code, code, timed_out, started_at, duration,
 			attempt.event, attempt.endpoint, event.type, event.channels, event.accepted_at, endpoint.created_at,
 			CASE WHEN ?3 THEN response END `
 	attemptOthers = ` CROSS JOIN event ON event.key = attempt.event CROSS JOIN endpoint ON endpoint.key = attempt.endpoint `
@@ -52,7 +52,7 @@ func scanAttempt(r *row) store.LoggedAttempt {
 	return store.LoggedAttempt{
 		Attempt: store.Attempt{
 			Key: store.AttemptKey(r.int()), Number: int(r.int()), Trigger: webhook.Trigger(r.int()), URL: r.text(), //nolint:gosec // a Trigger was stored
-			Succeeded: r.bool(), StatusCode: int(r.int()), Code: webhook.FaultCode(r.text()),
+			Succeeded: r.bool(), StatusCode: int(r.int()), Code: webhook.FaultCode(r.text()), TimedOut: r.bool(),
 			StartedAt: r.time(), Duration: r.duration(),
 		},
 		Event: store.EventKey(r.int()), Endpoint: store.EndpointKey(r.int()),

@@ -163,7 +163,7 @@ func BenchmarkWriterPath(b *testing.B) {
 				exec(insertEventSQL, key, int64(1), int64(1), "invoice.paid", nil, nil, payload),
 				exec(insertDeliverySQL, int64(2), key),
 				exec(insertAttemptSQL, key, key, int64(2), int64(1), int64(0), "https://example.com/hook",
-					int64(1), int64(200), nil, int64(1), int64(1), response),
+					int64(1), int64(200), nil, int64(0), int64(1), int64(1), response),
 				exec(endDeliverySQL, int64(2), key, int64(0)),
 				exec(insertHistorySQL, key, int64(2), int64(5), nil, int64(1), int64(1)),
 			} {

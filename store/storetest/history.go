@@ -213,7 +213,7 @@ func attemptComesBackAsLogged(w *world) {
 	event := w.verdict(accept).Event
 	o := w.outcome(tenant, ep, event, 0, webhook.Waiting)
 	o.Attempt = &store.Attempt{
-		Key: 77, Number: 1, Trigger: webhook.Manual, URL: "https://example.com/then", StatusCode: 0, Code: webhook.FaultRefused,
+		Key: 77, Number: 1, Trigger: webhook.Manual, URL: "https://example.com/then", StatusCode: 0, Code: webhook.FaultConnectTimeout, TimedOut: true,
 		Response: []byte{0, 'n', 'o', 0xff}, StartedAt: w.now.Add(time.Second + 1), Duration: 1500*time.Microsecond + 7,
 	}
 	w.record(o)

@@ -153,6 +153,7 @@ CREATE TABLE attempt (
 	succeeded   INTEGER NOT NULL,
 	status_code INTEGER NOT NULL, -- 0 without an answer
 	code        TEXT,             -- why there was none
+	timed_out   INTEGER NOT NULL,
 	started_at  INTEGER NOT NULL,
 	duration    INTEGER NOT NULL,
 	response    BLOB,
