@@ -41,7 +41,8 @@ func (o *Organisation) showEvent(tenant webhook.TenantID) func(*store.Event) web
 	return func(ev *store.Event) webhook.Event {
 		return webhook.Event{
 			ID: o.engine.records.IDs.Event(ev.AcceptedAt, ev.Key), Tenant: tenant,
-			UID: ev.UID, Type: ev.Type, Channels: ev.Channels, Payload: ev.Payload, AcceptedAt: ev.AcceptedAt,
+			UID: ev.UID, Type: ev.Type, Channels: ev.Channels, Tags: ev.Tags,
+			DeliverAt: ev.DeliverAt, CancelledAt: ev.CancelledAt, Payload: ev.Payload, AcceptedAt: ev.AcceptedAt,
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhoo
 		return webhook.Event{}, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
 	}
 	accept := store.Accept{
-		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels),
+		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels), Tags: slices.Clone(event.Tags),
 		Payload: append([]byte{}, event.Payload...), // nil would say that it is gone
 	}
 	// A tenant whose endpoints change between the routing and the commit is routed again;
@@ -64,7 +64,7 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhoo
 			event.ID = o.engine.records.IDs.Event(verdict.AcceptedAt, verdict.Event)
 			event.Tenant = o.engine.records.IDs.Tenant(routes.Tenant.CreatedAt, routes.Tenant.Key)
 			event.AcceptedAt = verdict.AcceptedAt
-			event.Channels = accept.Channels
+			event.Channels, event.Tags = accept.Channels, accept.Tags
 			return event, nil
 		case store.Mismatched:
 			return webhook.Event{}, ErrKeyReused

@@ -42,6 +42,12 @@ type Accept struct {
 	// PayloadTTL is how long the payload is kept; 0 is as the tenant's Retention says.
 	PayloadTTL time.Duration
 	Payload    []byte
+	// From is the row of the outbox that the event comes from, which goes with the
+	// acceptance; 0 is none.
+	From OutboxKey
+	// RepeatOnly says that the event can't be accepted any more: it is Replayed or
+	// Mismatched by its Once, or NotRepeated.
+	RepeatOnly bool
 	// Once is nil for an event that may be published repeatedly. Its Answer is not used:
 	// a repeat is told which event was stored. Its Now is not used either: the batch's is.
 	Once *Once
@@ -53,8 +59,10 @@ const MaxEventBytes = 256 << 20
 // Bytes is what MaxEventBytes bounds.
 func (a *Accept) Bytes() int {
 	size := len(a.Payload) + len(a.Type) + len(a.UID)
-	for _, channel := range a.Channels {
-		size += len(channel)
+	for _, texts := range [...][]string{a.Channels, a.Tags} {
+		for _, text := range texts {
+			size += len(text)
+		}
 	}
 	return size
 }
@@ -77,10 +85,15 @@ const (
 	Accepted VerdictKind = iota + 1
 	// TooLarge has more than MaxEventBytes.
 	TooLarge
+	// Gone is From a row of the outbox that is there no more: it was accepted before, or
+	// is not to be. Of a Promotion, see Deferred.
+	Gone
 	// Replayed was stored before under the same Once: nothing is written now.
 	Replayed
 	// Mismatched has a Once that was used for another body.
 	Mismatched
+	// NotRepeated is RepeatOnly, and no repeat.
+	NotRepeated
 	// UIDTaken has the UID of an event of the tenant that is kept.
 	UIDTaken
 	// TenantGone is for a tenant that does not exist any more.
@@ -114,6 +127,12 @@ type Outcome struct {
 	// Failing, if not nil, is what is kept of the endpoint from now on, whatever becomes
 	// of the delivery; see Failures.
 	Failing *Failing
+	// Announce, if not nil, is put into the outbox, about the outcome and its attempt, where
+	// the outcome moves or ends the delivery.
+	Announce *Announcement
+	// AnnounceFailing, if not nil, is put into the outbox, about the endpoint, where Failing
+	// is kept.
+	AnnounceFailing *Announcement
 }
 
 // Attempt is a request as stored.

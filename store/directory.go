@@ -105,11 +105,12 @@ type Directory interface {
 
 	// InsertEndpoint, UpdateEndpoint and DeleteEndpoint are as for tenants, and raise the
 	// tenant's Routes version. InsertEndpoint returns ErrNotFound if there is no such
-	// tenant; an update leaves the endpoint's Tenant and CreatedAt.
-	InsertEndpoint(ctx context.Context, endpoint Endpoint, once *Once) error
+	// tenant; an update leaves the endpoint's Tenant and CreatedAt. Announcements are put
+	// into the outbox with the change.
+	InsertEndpoint(ctx context.Context, endpoint Endpoint, once *Once, announce ...Announcement) error
 	// UpdateEndpoint: once, if not nil, is as for an insert.
-	UpdateEndpoint(ctx context.Context, endpoint Endpoint, once *Once) error
-	DeleteEndpoint(ctx context.Context, tenant TenantKey, key EndpointKey, now time.Time) error
+	UpdateEndpoint(ctx context.Context, endpoint Endpoint, once *Once, announce ...Announcement) error
+	DeleteEndpoint(ctx context.Context, tenant TenantKey, key EndpointKey, now time.Time, announce ...Announcement) error
 	// Endpoint and EndpointByUID return ErrNotFound for a deleted one, and for one of
 	// another tenant.
 	Endpoint(ctx context.Context, tenant TenantKey, key EndpointKey) (Endpoint, error)

@@ -15,6 +15,9 @@ var (
 	// ErrFull is returned where there is no room to store a change. Nothing of it is
 	// stored, and it can be repeated once there is.
 	ErrFull = errors.New("no room to store it")
+	// ErrNotDeferred is returned where a deferred event was to be cancelled, for one that is
+	// not, or was promoted.
+	ErrNotDeferred = errors.New("event does not wait for its time")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("store is closed")
 )

@@ -19,4 +19,6 @@ type (
 	JobKey int64
 	// ExpungeKey is an Expunge's.
 	ExpungeKey int64
+	// OutboxKey is that of a row in the outbox.
+	OutboxKey int64
 )

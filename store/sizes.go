@@ -5,6 +5,6 @@ import "context"
 // Sizes says how much there is.
 type Sizes interface {
 	// CountOpen counts the open deliveries to a tenant's endpoints, deleted ones aside, and
-	// stops at limit. Its cost grows with what it counts.
+	// its deferred events, and stops at limit. Its cost grows with what it counts.
 	CountOpen(ctx context.Context, tenant TenantKey, limit int) (int, error)
 }

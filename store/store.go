@@ -13,6 +13,8 @@ type Store interface {
 	EventTypes
 	Committer
 	Backlog
+	Deferred
+	Outbox
 	History
 	Failures
 	Sizes

@@ -13,11 +13,12 @@ import (
 
 // Limits of what callers name and say.
 const (
-	MaxNameChars        = 256 // of a UID, an event type, a channel
+	MaxNameChars        = 256 // of a UID, an event type, a channel, a tag
 	MaxRateLimit        = 65_535
 	MaxMetadataBytes    = 4096 // as JSON text
 	MaxURLBytes         = 8192
 	MaxEventChannels    = 5
+	MaxEventTags        = 10
 	MaxEndpointChannels = 10
 	MaxEndpointTypes    = 1000
 	MaxConcurrency      = 1000
@@ -77,8 +78,8 @@ func (ep *Endpoint) Validate() error {
 }
 
 // Validate returns all that is wrong with what a caller sets of an event, as
-// *InvalidError, or nil. ID and AcceptedAt are not looked at, nor is the Payload: how
-// large it may be is the engine's to say.
+// *InvalidError, or nil. ID and the times are not looked at, nor is the Payload: how
+// large it may be, and what time it is, is the engine's to say.
 func (e *Event) Validate() error {
 	var bad InvalidError
 	if e.Tenant == "" {
@@ -89,12 +90,13 @@ func (e *Event) Validate() error {
 		bad.Add("type", nameRule)
 	}
 	checkNames(&bad, "channels", e.Channels, MaxEventChannels)
+	checkNames(&bad, "tags", e.Tags, MaxEventTags)
 	return bad.Err()
 }
 
 const nameRule = "must be 1 to 256 characters of a-z A-Z 0-9 - _ and dot"
 
-// IsName says whether text can be a UID, an event type or a channel: 1 to 256
+// IsName says whether text can be a UID, an event type, a channel or a tag: 1 to 256
 // characters of a-z A-Z 0-9 - _ and dot.
 func IsName(text string) bool {
 	for i := range len(text) {

@@ -30,24 +30,37 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 	db.lastEvent++
 	event := &store.Event{
 		Key: store.EventKey(db.lastEvent), Tenant: a.Tenant, UID: a.UID, Type: a.Type, Channels: list(a.Channels),
+		Tags: list(a.Tags), DeliverAt: instantOrZero(a.DeliverAt),
 		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
 	}
 	db.events[event.Key] = event
+	delete(db.outbox, a.From)
 	if a.Once != nil {
 		db.once[a.Once.Hash] = made{body: a.Once.Body, ttl: a.Once.TTL, at: event.AcceptedAt, event: event.Key}
 	}
+	if !a.DeliverAt.IsZero() {
+		db.deferred[event.Key] = struct{}{}
+		return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
+	}
 	for _, ep := range a.Endpoints {
-		if db.deliveries[ep] == nil {
-			db.deliveries[ep] = make(map[store.EventKey]*store.DeliveryRecord)
-		}
-		db.deliveries[ep][event.Key] = &store.DeliveryRecord{Endpoint: ep, Event: event.Key, State: webhook.Pending}
+		db.deliveriesAt(ep)[event.Key] = &store.DeliveryRecord{Endpoint: ep, Event: event.Key, State: webhook.Pending}
 	}
 	return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
+}
+
+func (db *state) deliveriesAt(ep store.EndpointKey) map[store.EventKey]*store.DeliveryRecord {
+	if db.deliveries[ep] == nil {
+		db.deliveries[ep] = make(map[store.EventKey]*store.DeliveryRecord)
+	}
+	return db.deliveries[ep]
 }
 
 func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 	if a.Bytes() > store.MaxEventBytes {
 		return store.Verdict{Kind: store.TooLarge}
+	}
+	if _, there := db.outbox[a.From]; a.From != 0 && !there {
+		return store.Verdict{Kind: store.Gone}
 	}
 	if a.Once != nil {
 		if earlier, found := db.seen(a.Once, now); found && earlier.body == a.Once.Body {
@@ -55,6 +68,9 @@ func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 		} else if found {
 			return store.Verdict{Kind: store.Mismatched}
 		}
+	}
+	if a.RepeatOnly {
+		return store.Verdict{Kind: store.NotRepeated}
 	}
 	if _, err := db.eventByUID(a.Tenant, a.UID); err == nil {
 		return store.Verdict{Kind: store.UIDTaken}
@@ -70,20 +86,28 @@ func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 }
 
 func (db *state) record(o *store.Outcome, now time.Time) {
+	about := store.About{Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event}
 	if o.Attempt != nil {
-		db.log(o)
+		about.Attempt = db.log(o)
 	}
 	db.mark(o)
+	if db.carryOut(o, now) && o.Announce != nil {
+		db.announce(*o.Announce, about)
+	}
+}
+
+// carryOut takes the delivery of an outcome on, and says whether it did.
+func (db *state) carryOut(o *store.Outcome, now time.Time) bool {
 	d := db.deliveries[o.Endpoint][o.Event]
 	if d == nil || d.State.Ended() {
-		return
+		return false
 	}
 	scheduled := o.Attempt == nil || o.Attempt.Trigger == webhook.Scheduled
 	succeeded := o.Attempt != nil && o.Attempt.Succeeded
 	state, reason := o.State, o.Reason
 	if !scheduled || d.Tried != o.Tried {
 		if !succeeded {
-			return
+			return false
 		}
 		state = webhook.Succeeded
 	}
@@ -95,12 +119,13 @@ func (db *state) record(o *store.Outcome, now time.Time) {
 	}
 	if state.Ended() {
 		d.State, d.Reason, d.RetryAt, d.EndedAt = state, reason, time.Time{}, instant(now)
-		return
+		return true
 	}
 	d.State, d.RetryAt = webhook.Waiting, instant(o.RetryAt)
+	return true
 }
 
-func (db *state) log(o *store.Outcome) {
+func (db *state) log(o *store.Outcome) store.AttemptKey {
 	db.lastAttempt++
 	logged := &store.LoggedAttempt{Attempt: *o.Attempt, Event: o.Event, Endpoint: o.Endpoint}
 	logged.Key = store.AttemptKey(db.lastAttempt)
@@ -108,6 +133,7 @@ func (db *state) log(o *store.Outcome) {
 	logged.StartedAt = instant(o.Attempt.StartedAt)
 	logged.Duration = o.Attempt.Duration.Truncate(time.Microsecond)
 	db.attempts[logged.Key] = logged
+	return logged.Key
 }
 
 // Lanes lists the endpoints that have open deliveries.
@@ -122,12 +148,17 @@ func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) (
 	})
 }
 
-// CountOpen counts a tenant's open deliveries.
+// CountOpen counts a tenant's open deliveries and deferred events.
 func (s *Store) CountOpen(ctx context.Context, tenant store.TenantKey, limit int) (int, error) {
 	return get(ctx, s, "CountOpen", func(db *state) (count int, _ error) {
 		for key, ep := range db.endpoints {
 			if ep.Tenant == tenant && !ep.deleted {
 				count += len(db.open(key))
+			}
+		}
+		for event := range db.deferred {
+			if db.events[event].Tenant == tenant {
+				count++
 			}
 		}
 		return min(count, limit), nil

@@ -216,7 +216,7 @@ func (s *Store) Tenants(ctx context.Context, organisation string, page store.Pag
 }
 
 // InsertEndpoint stores an endpoint under its own key, as version 1.
-func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once) error {
+func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
 	return s.do(ctx, "InsertEndpoint", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
@@ -233,12 +233,13 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		db.endpoints[ep.Key] = &endpoint{Endpoint: ep}
 		t.routes++
 		db.claimChange(once)
+		db.announceAll(announce)
 		return nil
 	})
 }
 
 // UpdateEndpoint replaces the endpoint whose version is one lower than the record's.
-func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once) error {
+func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
 	return s.do(ctx, "UpdateEndpoint", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
@@ -261,12 +262,13 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		stored.CreatedAt = created
 		db.tenants[ep.Tenant].routes++
 		db.claimChange(once)
+		db.announceAll(announce)
 		return nil
 	})
 }
 
 // DeleteEndpoint ends an endpoint.
-func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey, _ time.Time) error {
+func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey, _ time.Time, announce ...store.Announcement) error {
 	return s.do(ctx, "DeleteEndpoint", func(db *state) error {
 		ep, err := db.endpoint(tenant, key)
 		if err != nil {
@@ -275,6 +277,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key 
 		ep.deleted = true
 		delete(db.failing, key)
 		db.tenants[tenant].routes++
+		db.announceAll(announce)
 		return nil
 	})
 }

@@ -15,6 +15,9 @@ func (db *state) mark(o *store.Outcome) {
 		delete(db.failing, o.Endpoint)
 	default:
 		db.failing[o.Endpoint] = store.Failing{Since: instant(o.Failing.Since), Told: o.Failing.Told}
+		if o.AnnounceFailing != nil {
+			db.announce(*o.AnnounceFailing, store.About{Tenant: o.Tenant, Endpoint: o.Endpoint})
+		}
 	}
 }
 

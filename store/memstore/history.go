@@ -10,7 +10,7 @@ import (
 
 func copyEvent(ev *store.Event) store.Event {
 	copied := *ev
-	copied.Channels, copied.Payload = list(ev.Channels), slices.Clone(ev.Payload)
+	copied.Channels, copied.Tags, copied.Payload = list(ev.Channels), list(ev.Tags), slices.Clone(ev.Payload)
 	return copied
 }
 

@@ -27,7 +27,7 @@ type Store struct {
 type state struct {
 	mu sync.Mutex
 
-	lastDirectory, lastEvent, lastAttempt int64
+	lastDirectory, lastEvent, lastAttempt, lastOutbox int64
 
 	instance *store.Instance
 	tokens   []store.Token
@@ -43,6 +43,9 @@ type state struct {
 	events     map[store.EventKey]*store.Event
 	attempts   map[store.AttemptKey]*store.LoggedAttempt
 	deliveries map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord
+
+	deferred map[store.EventKey]struct{}
+	outbox   map[store.OutboxKey]store.Announcement
 }
 
 type tenant struct {
@@ -76,6 +79,8 @@ func New() *Store {
 		events:     make(map[store.EventKey]*store.Event),
 		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),
 		deliveries: make(map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord),
+		deferred:   make(map[store.EventKey]struct{}),
+		outbox:     make(map[store.OutboxKey]store.Announcement),
 	}}
 }
 
@@ -144,6 +149,13 @@ func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Key
 
 // instant is a time as it is kept.
 func instant(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }
+
+func instantOrZero(at time.Time) time.Time {
+	if at.IsZero() {
+		return at
+	}
+	return instant(at)
+}
 
 func list(texts []string) []string {
 	if len(texts) == 0 {

@@ -15,15 +15,15 @@ const (
 	insertAttemptSpanSQL = `INSERT OR IGNORE INTO attempt_span (endpoint, span) VALUES (?, ?)`
 )
 
-func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) error {
+func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) (store.AttemptKey, error) {
 	a, key := o.Attempt, w.attempts.draw()
 	if err := w.attemptSpans.note(ctx, w.conn, int64(o.Endpoint), key); err != nil {
-		return err
+		return 0, err
 	}
 	_, err := w.exec(ctx, insertAttemptSQL, key, int64(o.Event), int64(o.Endpoint),
 		int64(a.Number), int64(a.Trigger), a.URL, integer(a.Succeeded), int64(a.StatusCode),
 		textOrNull(string(a.Code)), integer(a.TimedOut), micros(a.StartedAt), a.Duration.Microseconds(), blobOrNull(a.Response))
-	return err
+	return store.AttemptKey(key), err
 }
 
 // An attempt is read with its event and its endpoint, by their keys.

@@ -43,6 +43,11 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 	if a.Bytes() > store.MaxEventBytes {
 		return store.Verdict{Kind: store.TooLarge}, nil
 	}
+	if a.From != 0 {
+		if there, err := w.inOutbox(ctx, a.From); err != nil || !there {
+			return store.Verdict{Kind: store.Gone}, err
+		}
+	}
 	if a.Once != nil {
 		before, is, err := w.published(ctx, a.Once, now)
 		switch {
@@ -53,6 +58,9 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 		case is:
 			return store.Verdict{Kind: store.Replayed, Event: before.event, AcceptedAt: time.UnixMicro(before.madeAt).UTC()}, nil
 		}
+	}
+	if a.RepeatOnly {
+		return store.Verdict{Kind: store.NotRepeated}, nil
 	}
 	refusal, err := w.refusal(ctx, a)
 	if err != nil || refusal != 0 {
@@ -65,12 +73,28 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 	if err := w.insertEvent(ctx, key, a, now); err != nil {
 		return store.Verdict{}, err
 	}
-	for _, endpoint := range a.Endpoints {
-		if err := w.insertDelivery(ctx, endpoint, key); err != nil {
+	if err := w.open(ctx, a, key); err != nil {
+		return store.Verdict{}, err
+	}
+	if a.From != 0 {
+		if err := w.deleteOutbox(ctx, a.From); err != nil {
 			return store.Verdict{}, err
 		}
 	}
 	return store.Verdict{Kind: store.Accepted, Event: key, AcceptedAt: time.UnixMicro(micros(now)).UTC()}, nil
+}
+
+// open stores the deliveries of an event, or that it waits for its time.
+func (w *writer) open(ctx context.Context, a *store.Accept, event store.EventKey) error {
+	if !a.DeliverAt.IsZero() {
+		return w.deferEvent(ctx, a.DeliverAt, event, a.Tenant)
+	}
+	for _, endpoint := range a.Endpoints {
+		if err := w.insertDelivery(ctx, endpoint, event); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refusal is the verdict on an event that its Once does not decide, or 0.
@@ -101,24 +125,36 @@ func (w *writer) record(ctx context.Context, o *store.Outcome, now time.Time) er
 	if err := w.mark(ctx, o); err != nil {
 		return err
 	}
-	tried := o.Tried
-	scheduled := true
+	about := store.About{Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event}
 	if o.Attempt != nil {
-		if err := w.insertAttempt(ctx, o); err != nil {
+		key, err := w.insertAttempt(ctx, o)
+		if err != nil {
 			return err
 		}
-		if scheduled = o.Attempt.Trigger == webhook.Scheduled; scheduled {
-			tried++
-		}
+		about.Attempt = key
+	}
+	moved, err := w.carryOut(ctx, o, now)
+	if err != nil || !moved || o.Announce == nil {
+		return err
+	}
+	return w.insertOutbox(ctx, o.Announce, about)
+}
+
+// carryOut takes the delivery of an outcome on, and says whether it did.
+func (w *writer) carryOut(ctx context.Context, o *store.Outcome, now time.Time) (bool, error) {
+	tried := o.Tried
+	scheduled := o.Attempt == nil || o.Attempt.Trigger == webhook.Scheduled
+	if o.Attempt != nil && scheduled {
+		tried++
 	}
 	if scheduled {
 		moved, err := w.moveDelivery(ctx, o, tried, now)
 		if err != nil || moved {
-			return err
+			return moved, err
 		}
 	}
 	if o.Attempt != nil && o.Attempt.Succeeded {
 		return w.closeLate(ctx, o, scheduled, now)
 	}
-	return nil
+	return false, nil
 }

@@ -37,19 +37,20 @@ func (w *writer) moveDelivery(ctx context.Context, o *store.Outcome, tried int, 
 	return true, w.insertHistory(ctx, o, o.State, tried, now)
 }
 
-// closeLate ends a delivery that is still open, however often it was tried.
-func (w *writer) closeLate(ctx context.Context, o *store.Outcome, scheduled bool, now time.Time) error {
+// closeLate ends a delivery that is still open, however often it was tried, and says
+// whether it was.
+func (w *writer) closeLate(ctx context.Context, o *store.Outcome, scheduled bool, now time.Time) (bool, error) {
 	tried, err := first(ctx, w.conn, (*row).int, triedSQL, int64(o.Endpoint), int64(o.Event))
 	if errors.Is(err, store.ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err := w.exec(ctx, endDeliverySQL, int64(o.Endpoint), int64(o.Event), tried); err != nil {
-		return err
+		return false, err
 	}
-	return w.insertHistory(ctx, o, webhook.Succeeded, int(tried+integer(scheduled)), now)
+	return true, w.insertHistory(ctx, o, webhook.Succeeded, int(tried+integer(scheduled)), now)
 }
 
 const insertHistorySQL = `INSERT INTO history (event, endpoint, state, reason, tried, ended_at) VALUES (?, ?, ?, ?, ?, ?)`
@@ -84,10 +85,12 @@ func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) (
 // together.
 const countOpenSQL = `SELECT count(*) FROM (
 		SELECT 1 FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key
-		WHERE endpoint.tenant = ?1 AND endpoint.deleted_at IS NULL LIMIT ?2
+		WHERE endpoint.tenant = ?1 AND endpoint.deleted_at IS NULL
+		UNION ALL
+		SELECT 1 FROM deferred WHERE deferred.tenant = ?1 LIMIT ?2
 	)`
 
-// CountOpen counts a tenant's open deliveries.
+// CountOpen counts a tenant's open deliveries and deferred events.
 func (s *Store) CountOpen(ctx context.Context, tenant store.TenantKey, limit int) (int, error) {
 	n, err := readFirst(ctx, s, (*row).int, countOpenSQL, int64(tenant), int64(limit))
 	return int(n), err

@@ -73,7 +73,7 @@ func changeable(ep *store.Endpoint) []any {
 }
 
 // InsertEndpoint stores an endpoint under its own key, as version 1.
-func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once) error {
+func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
 		if err := w.claim(ctx, once); err != nil {
 			return err
@@ -84,8 +84,10 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		if err := w.checkEndpointUID(ctx, &ep); err != nil {
 			return err
 		}
-		_, err := w.exec(ctx, insertEndpointSQL, append(changeable(&ep), int64(ep.Tenant), micros(ep.CreatedAt))...)
-		return err
+		if _, err := w.exec(ctx, insertEndpointSQL, append(changeable(&ep), int64(ep.Tenant), micros(ep.CreatedAt))...); err != nil {
+			return err
+		}
+		return w.announce(ctx, announce)
 	})
 }
 
@@ -105,7 +107,7 @@ func (w *writer) checkEndpointUID(ctx context.Context, ep *store.Endpoint) error
 }
 
 // UpdateEndpoint replaces the endpoint whose version is one lower than the record's.
-func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once) error {
+func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
 		if err := w.claim(ctx, once); err != nil {
 			return err
@@ -128,6 +130,9 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		if _, err := w.exec(ctx, updateEndpointSQL, append(changeable(&ep), ep.Version)...); err != nil {
 			return err
 		}
+		if err := w.announce(ctx, announce); err != nil {
+			return err
+		}
 		return w.raiseRoutes(ctx, ep.Tenant)
 	})
 }
@@ -135,7 +140,7 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 const deleteEndpointSQL = `UPDATE endpoint SET deleted_at = ?3 WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL`
 
 // DeleteEndpoint ends an endpoint.
-func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey, now time.Time) error {
+func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey, now time.Time, announce ...store.Announcement) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
 		deleted, err := w.exec(ctx, deleteEndpointSQL, int64(key), int64(tenant), micros(now))
 		if err != nil {
@@ -145,6 +150,9 @@ func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key 
 			return store.ErrNotFound
 		}
 		if err := w.unmark(ctx, key); err != nil {
+			return err
+		}
+		if err := w.announce(ctx, announce); err != nil {
 			return err
 		}
 		return w.raiseRoutes(ctx, tenant)

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	insertEventSQL     = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, tags, deliver_at, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertEventSpanSQL = `INSERT OR IGNORE INTO event_span (tenant, span) VALUES (?, ?)`
 )
 
@@ -22,7 +23,7 @@ func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.A
 		return err
 	}
 	_, err := w.exec(ctx, insertEventSQL, int64(key), int64(a.Tenant), micros(now),
-		a.Type, listOrNull(a.Channels), textOrNull(a.UID), payload)
+		a.Type, listOrNull(a.Channels), textOrNull(a.UID), listOrNull(a.Tags), microsOrNull(a.DeliverAt), payload)
 	return err
 }
 
@@ -37,7 +38,7 @@ func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid 
 }
 
 const (
-	eventColumns  = `event.key, event.tenant, uid, type, channels, accepted_at`
+	eventColumns  = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at`
 	eventSQL      = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
 	eventByUIDSQL = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
 	eventsUpSQL   = `SELECT ` + eventColumns + ` FROM event_span
@@ -53,7 +54,8 @@ const (
 func scanEvent(r *row) store.Event {
 	return store.Event{
 		Key: store.EventKey(r.int()), Tenant: store.TenantKey(r.int()),
-		UID: r.text(), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(),
+		UID: r.text(), Type: r.text(), Channels: r.strings(), Tags: r.strings(),
+		AcceptedAt: r.time(), DeliverAt: r.timeOrZero(), CancelledAt: r.timeOrZero(),
 	}
 }
 

@@ -22,8 +22,11 @@ func (w *writer) mark(ctx context.Context, o *store.Outcome) error {
 	if o.Failing.Since.IsZero() {
 		return w.unmark(ctx, o.Endpoint)
 	}
-	_, err := w.exec(ctx, putFailingSQL, int64(o.Endpoint), micros(o.Failing.Since), int64(o.Failing.Told))
-	return err
+	kept, err := w.exec(ctx, putFailingSQL, int64(o.Endpoint), micros(o.Failing.Since), int64(o.Failing.Told))
+	if err != nil || kept == 0 || o.AnnounceFailing == nil {
+		return err
+	}
+	return w.insertOutbox(ctx, o.AnnounceFailing, store.About{Tenant: o.Tenant, Endpoint: o.Endpoint})
 }
 
 func (w *writer) unmark(ctx context.Context, endpoint store.EndpointKey) error {

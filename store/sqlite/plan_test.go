@@ -32,6 +32,9 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"attempt": attemptSQL, "attempts of event up": attemptsOfEventUpSQL, "attempts of event down": attemptsOfEventDownSQL,
 		"attempts at endpoint up": attemptsAtEndpointUpSQL, "attempts at endpoint down": attemptsAtEndpointDownSQL,
 		"once": onceSQL, "sweep once": sweepOnceSQL, "token": tokenSQL, "reserve": reserveSQL,
+		"due": dueSQL, "next due": nextDueSQL, "deferred": deferredSQL, "delete deferred": deleteDeferredSQL, "deferral": deferralSQL,
+		"cancel event": cancelEventSQL, "event there": eventThereSQL,
+		"in outbox": inOutboxSQL, "delete outbox": deleteOutboxSQL, "outbox": outboxSQL,
 		"ledger block": ledgerBlockSQL, "delete ledger blocks": deleteLedgerBlockSQL, "delete ledger run": deleteLedgerRunSQL,
 	} {
 		for _, step := range plan(t, s, query) {

@@ -98,6 +98,13 @@ func (r *row) json(into any) {
 
 func micros(at time.Time) int64 { return at.UnixMicro() }
 
+func microsOrNull(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return micros(at)
+}
+
 func textOrNull(text string) any {
 	if text == "" {
 		return nil
@@ -110,6 +117,13 @@ func blobOrNull(blob []byte) any {
 		return nil
 	}
 	return blob
+}
+
+func numberOrNull[T ~int64](number T) any {
+	if number == 0 {
+		return nil
+	}
+	return int64(number)
 }
 
 func listOrNull[T string | int](list []T) any {

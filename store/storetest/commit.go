@@ -15,6 +15,7 @@ func acceptedEventIsStoredWhole(w *world) {
 	w.endpoint(tenant) // not for it
 	accept := w.accept(tenant, a, b)
 	accept.UID, accept.Type, accept.Channels = "order-1", "order.made", []string{"eu", "\"q\""}
+	accept.Tags = []string{"order-1", "\"t\""}
 	accept.Payload = []byte("{\n \"a\": 1.0 }")
 	w.now = w.now.Add(999) // cut to the microsecond
 	verdict := w.verdict(accept)
@@ -24,7 +25,7 @@ func acceptedEventIsStoredWhole(w *world) {
 		w.Errorf("event key %d", verdict.Event)
 	}
 	want := store.Event{
-		Key: verdict.Event, Tenant: tenant, UID: "order-1", Type: "order.made", Channels: accept.Channels,
+		Key: verdict.Event, Tenant: tenant, UID: "order-1", Type: "order.made", Channels: accept.Channels, Tags: accept.Tags,
 		Payload: accept.Payload, AcceptedAt: accepted,
 	}
 	same(w, "Event", mustGet[store.Event](w)(w.Event(w.ctx, tenant, verdict.Event)), want)

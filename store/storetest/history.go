@@ -90,12 +90,14 @@ func eventFiltersNarrow(w *world) {
 	for i, ev := range []struct {
 		typ      string
 		channels []string
+		tags     []string
 	}{
-		{"a", nil}, {"b", []string{"eu"}}, {"a", []string{"eu", "us"}}, {"c", []string{"us"}}, {"b", nil},
+		{"a", nil, []string{"x", "y"}}, {"b", []string{"eu"}, nil}, {"a", []string{"eu", "us"}, []string{"y"}},
+		{"c", []string{"us"}, []string{"eu"}}, {"b", nil, nil},
 	} {
 		w.now = start.Add(time.Duration(i) * time.Minute)
 		accept := w.accept(tenant)
-		accept.Type, accept.Channels = ev.typ, ev.channels
+		accept.Type, accept.Channels, accept.Tags = ev.typ, ev.channels, ev.tags
 		keys = append(keys, w.verdict(accept).Event)
 	}
 	minute := func(n int) time.Time { return start.Add(time.Duration(n) * time.Minute) }
@@ -108,6 +110,9 @@ func eventFiltersNarrow(w *world) {
 		"two types":         {store.EventFilter{Types: []string{"c", "b"}}, []int{1, 3, 4}},
 		"type of none":      {store.EventFilter{Types: []string{"A"}}, nil},
 		"channel":           {store.EventFilter{Channel: "eu"}, []int{1, 2}},
+		"tag":               {store.EventFilter{Tag: "y"}, []int{0, 2}},
+		"tag of none":       {store.EventFilter{Tag: "Y"}, nil},
+		"tag and channel":   {store.EventFilter{Tag: "y", Channel: "eu"}, []int{2}},
 		"from, inclusive":   {store.EventFilter{From: minute(3)}, []int{3, 4}},
 		"from, just behind": {store.EventFilter{From: minute(3).Add(time.Microsecond)}, []int{4}},
 		"to, inclusive":     {store.EventFilter{To: minute(1)}, []int{0, 1}},

@@ -9,7 +9,7 @@ CREATE TABLE counter (
 	name     TEXT PRIMARY KEY,
 	reserved INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO counter (name, reserved) VALUES ('directory', 1), ('event', 1), ('attempt', 1);
+INSERT INTO counter (name, reserved) VALUES ('directory', 1), ('event', 1), ('attempt', 1), ('outbox', 1);
 
 CREATE TABLE instance (
 	one              INTEGER PRIMARY KEY CHECK (one = 1),
@@ -104,14 +104,17 @@ CREATE TABLE failing (
 
 -- The payload is the last column: a read of the others does not load it.
 CREATE TABLE event (
-	key         INTEGER PRIMARY KEY,
-	tenant      INTEGER NOT NULL,
-	accepted_at INTEGER NOT NULL,
-	type        TEXT NOT NULL,
-	channels    TEXT,
-	uid         TEXT,
-	payload     BLOB, -- as it came; NULL once it is gone
-	span        INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
+	key          INTEGER PRIMARY KEY,
+	tenant       INTEGER NOT NULL,
+	accepted_at  INTEGER NOT NULL,
+	type         TEXT NOT NULL,
+	channels     TEXT,
+	uid          TEXT,
+	tags         TEXT,
+	deliver_at   INTEGER, -- of a deferred event
+	cancelled_at INTEGER, -- when it was cancelled before that
+	payload      BLOB,    -- as it came; NULL once it is gone
+	span         INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
 ) STRICT;
 CREATE INDEX event_tenant ON event (span, tenant);
 CREATE UNIQUE INDEX event_uid ON event (tenant, uid) WHERE uid IS NOT NULL; -- those that have one
@@ -120,6 +123,36 @@ CREATE TABLE event_span (
 	span   INTEGER NOT NULL,
 	PRIMARY KEY (tenant, span)
 ) STRICT, WITHOUT ROWID;
+
+-- Events that are not matched to endpoints before their time.
+CREATE TABLE deferred (
+	due_at INTEGER NOT NULL,
+	event  INTEGER NOT NULL,
+	tenant INTEGER NOT NULL,
+	PRIMARY KEY (due_at, event)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deferred_tenant ON deferred (tenant);
+
+-- Events to be accepted, put here in the transaction of their cause. The row goes with the
+-- acceptance. Where payload is NULL it is made then, of what the event is about.
+CREATE TABLE outbox (
+	key            INTEGER PRIMARY KEY,
+	tenant         INTEGER,
+	organisation   TEXT, -- and its tenant's uid, where the tenant's key is NULL
+	tenant_uid     TEXT,
+	uid            TEXT,
+	type           TEXT NOT NULL,
+	channels       TEXT,
+	tags           TEXT,
+	deliver_at     INTEGER,
+	payload_ttl    INTEGER,
+	payload        BLOB,
+	details        BLOB,
+	about_tenant   INTEGER,
+	about_endpoint INTEGER,
+	about_event    INTEGER,
+	about_attempt  INTEGER
+) STRICT;
 
 -- Open deliveries only: the row goes when the delivery ends.
 CREATE TABLE delivery (

@@ -1,0 +1,74 @@
+package memstore
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
+
+func (db *state) announceAll(announcements []store.Announcement) {
+	for _, a := range announcements {
+		db.announce(a, a.About)
+	}
+}
+
+// announce puts an announcement into the outbox.
+func (db *state) announce(a store.Announcement, about store.About) {
+	a.About = about
+	db.lastOutbox++
+	db.outbox[store.OutboxKey(db.lastOutbox)] = cleanAnnouncement(a)
+}
+
+func cleanAnnouncement(a store.Announcement) store.Announcement {
+	a.Channels, a.Tags = list(a.Channels), list(a.Tags)
+	a.Payload, a.Details = slices.Clone(a.Payload), blob(a.Details)
+	a.DeliverAt, a.PayloadTTL = instantOrZero(a.DeliverAt), a.PayloadTTL.Truncate(time.Microsecond)
+	return a
+}
+
+// Outbox lists the rows of the outbox.
+func (s *Store) Outbox(ctx context.Context, after store.OutboxKey, limit int) ([]store.Announced, error) {
+	return get(ctx, s, "Outbox", func(db *state) (found []store.Announced, _ error) {
+		for _, key := range sorted(db.outbox) {
+			if key > after && len(found) < limit {
+				a := cleanAnnouncement(db.outbox[key])
+				found = append(found, store.Announced{Key: key, Announcement: a, Subject: db.subject(a.About)})
+			}
+		}
+		return found, nil
+	})
+}
+
+// subject names and dates the keys of an About.
+func (db *state) subject(about store.About) (s store.Subject) {
+	if t := db.tenants[about.Tenant]; t != nil {
+		s.Organisation, s.TenantUID, s.TenantCreatedAt = t.Organisation, t.UID, t.CreatedAt
+	}
+	if ep := db.endpoints[about.Endpoint]; ep != nil {
+		s.EndpointUID, s.EndpointCreatedAt = ep.UID, ep.CreatedAt
+	}
+	if ev := db.events[about.Event]; ev != nil {
+		s.EventUID, s.EventAcceptedAt = ev.UID, ev.AcceptedAt
+	}
+	if a := db.attempts[about.Attempt]; a != nil {
+		s.StatusCode, s.StartedAt = a.StatusCode, a.StartedAt
+	}
+	return s
+}
+
+// DeleteOutbox deletes rows whose events are not to be accepted.
+func (s *Store) DeleteOutbox(ctx context.Context, keys []store.OutboxKey) error {
+	return s.do(ctx, "DeleteOutbox", func(db *state) error {
+		for _, key := range keys {
+			delete(db.outbox, key)
+		}
+		return nil
+	})
+}
+
+// CountOutbox counts the rows of the outbox.
+func (s *Store) CountOutbox(ctx context.Context, limit int) (int, error) {
+	return get(ctx, s, "CountOutbox", func(db *state) (int, error) { return min(len(db.outbox), limit), nil })
+}

@@ -1,0 +1,148 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/neohook/neohook/store"
+)
+
+const (
+	insertDeferredSQL = `INSERT INTO deferred (due_at, event, tenant) VALUES (?, ?, ?)`
+	deleteDeferredSQL = `DELETE FROM deferred WHERE due_at = ? AND event = ?`
+	deferredSQL       = `SELECT 1 FROM deferred WHERE due_at = ? AND event = ?`
+	// The order of the join is ours: the events are looked up one by one. One that is gone
+	// is promoted all the same, which deletes its row.
+	dueSQL = `SELECT deferred.event, deferred.tenant, due_at, type, channels
+		FROM deferred LEFT JOIN event ON event.key = deferred.event
+		WHERE due_at <= ?1 ORDER BY due_at, deferred.event LIMIT ?2`
+	nextDueSQL = `SELECT due_at FROM deferred WHERE due_at > ? ORDER BY due_at LIMIT 1`
+)
+
+func (w *writer) deferEvent(ctx context.Context, due time.Time, event store.EventKey, tenant store.TenantKey) error {
+	_, err := w.exec(ctx, insertDeferredSQL, micros(due), int64(event), int64(tenant))
+	return err
+}
+
+// Due returns the deferred events that are due, and when the next one will be.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []store.DeferredEvent, next time.Time, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+		due, err = all(ctx, c, scanDeferred, dueSQL, micros(now), int64(limit))
+		if err != nil || len(due) == limit {
+			return err
+		}
+		next, err = first(ctx, c, (*row).time, nextDueSQL, micros(now))
+		if errors.Is(err, store.ErrNotFound) {
+			next, err = time.Time{}, nil
+		}
+		return err
+	})
+	return due, next, err
+}
+
+func scanDeferred(r *row) store.DeferredEvent {
+	return store.DeferredEvent{
+		Event: store.EventKey(r.int()), Tenant: store.TenantKey(r.int()), DueAt: r.time(),
+		Type: r.text(), Channels: r.strings(),
+	}
+}
+
+// Promote opens the deliveries of deferred events.
+func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Promotion) ([]store.VerdictKind, error) {
+	verdicts := make([]store.VerdictKind, len(promotions))
+	err := s.write(ctx, func(ctx context.Context, w *writer) (err error) {
+		for i := range promotions {
+			if verdicts[i], err = w.promote(ctx, &promotions[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+const eventThereSQL = `SELECT 1 FROM event WHERE key = ?`
+
+func (w *writer) promote(ctx context.Context, p *store.Promotion) (store.VerdictKind, error) {
+	if there, err := w.has(ctx, deferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || !there {
+		return store.Gone, err
+	}
+	verdict := store.Accepted
+	version, err := w.routesVersion(ctx, p.Tenant)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		verdict = store.TenantGone
+	case err != nil:
+		return 0, err
+	case version != p.RouteVersion:
+		return store.Rerouted, nil
+	}
+	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil {
+		return 0, err
+	}
+	if there, err := w.has(ctx, eventThereSQL, int64(p.Event)); err != nil || !there {
+		return store.Gone, err
+	}
+	if verdict == store.TenantGone {
+		return verdict, nil
+	}
+	for _, endpoint := range p.Endpoints {
+		if err := w.insertOpening(ctx, endpoint, p.Event, p.DueAt); err != nil {
+			return 0, err
+		}
+	}
+	return verdict, nil
+}
+
+// has says whether a query finds a row.
+func (w *writer) has(ctx context.Context, query string, args ...any) (bool, error) {
+	_, err := first(ctx, w.conn, (*row).int, query, args...)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+const insertOpeningSQL = `INSERT OR IGNORE INTO delivery (endpoint, event, tried, retry_at) VALUES (?, ?, 0, ?)`
+
+func (w *writer) insertOpening(ctx context.Context, endpoint store.EndpointKey, event store.EventKey, due time.Time) error {
+	_, err := w.exec(ctx, insertOpeningSQL, int64(endpoint), int64(event), micros(due))
+	return err
+}
+
+const (
+	deferralSQL    = `SELECT deliver_at, cancelled_at FROM event WHERE key = ? AND tenant = ?`
+	cancelEventSQL = `UPDATE event SET cancelled_at = ?2 WHERE key = ?1`
+)
+
+// CancelEvent ends the deferral of an event for good.
+func (s *Store) CancelEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, now time.Time, announce ...store.Announcement) error {
+	return s.write(ctx, func(ctx context.Context, w *writer) error {
+		type deferral struct{ due, cancelled time.Time }
+		of, err := first(ctx, w.conn, func(r *row) deferral { return deferral{r.timeOrZero(), r.timeOrZero()} },
+			deferralSQL, int64(event), int64(tenant))
+		switch {
+		case err != nil:
+			return err
+		case !of.cancelled.IsZero():
+			return nil
+		case of.due.IsZero():
+			return store.ErrNotDeferred
+		}
+		deleted, err := w.exec(ctx, deleteDeferredSQL, micros(of.due), int64(event))
+		if err != nil {
+			return err
+		}
+		if deleted == 0 {
+			return store.ErrNotDeferred
+		}
+		if _, err := w.exec(ctx, cancelEventSQL, int64(event), micros(now)); err != nil {
+			return err
+		}
+		return w.announce(ctx, announce)
+	})
+}
