@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/neohook/neohook"
 )
@@ -40,6 +41,8 @@ type API struct {
 	version string
 	metrics http.Handler
 	mux     *http.ServeMux
+	// document is made when it is asked for first.
+	document func() (*file, error)
 }
 
 // New returns the API of an engine.
@@ -57,6 +60,7 @@ func New(engine *neohook.Engine, opts Options) (*API, error) {
 	if api.version == "" {
 		api.version = "unknown"
 	}
+	api.document = sync.OnceValues(api.makeDocument)
 	api.route(operations())
 	if api.metrics != nil {
 		api.mux.Handle(metricsPath, metricsPage{api})

@@ -177,9 +177,14 @@ var encodeOptions = json.JoinOptions(
 // be encoded is a clean failure.
 func (c *call) send(status int, body any) int {
 	header := c.resp.Header()
-	if body == nil {
+	switch body := body.(type) {
+	case nil:
 		c.resp.WriteHeader(status)
 		return status
+	case interface {
+		serve(http.ResponseWriter, *http.Request, int) int
+	}:
+		return body.serve(c.resp, c.req, status)
 	}
 	c.buf.Reset()
 	if err := json.MarshalWrite(c.buf, body, encodeOptions); err != nil {

@@ -6,9 +6,12 @@ import (
 	"strings"
 )
 
-// Declared returns the operation that a method and path lead to, "" for none, and every
+// Way is an operation: its name, its method, and the path in the document.
+type Way struct{ Name, Method, Path string }
+
+// Declared returns the operation that a method and path lead to, zero for none, and every
 // status that the table lets it answer with.
-func (api *API) Declared(method, path string) (name string, statuses []int) {
+func (api *API) Declared(method, path string) (way Way, statuses []int) {
 	path, _, _ = strings.Cut(path, "?")
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
@@ -17,13 +20,22 @@ func (api *API) Declared(method, path string) (name string, statuses []int) {
 	handler, _ := api.mux.Handler(r)
 	res, _ := handler.(*resource)
 	if res == nil {
-		return "", nil
+		return way, nil
 	}
 	op, err := res.operation(method)
 	if err != nil {
-		return "", nil
+		return way, nil
 	}
-	return op.name, op.statuses()
+	return Way{op.name, op.method, basePath + op.path}, op.statuses()
+}
+
+// Document returns the OpenAPI document.
+func (api *API) Document() []byte {
+	made, err := api.document()
+	if err != nil {
+		panic(err)
+	}
+	return made.plain
 }
 
 // Operations lists the names in the table.
@@ -40,19 +52,4 @@ func Ways() (ways []string) {
 		ways = append(ways, op.method+" "+op.path)
 	}
 	return ways
-}
-
-func (op *operation) statuses() []int {
-	all := append([]int{op.status, http.StatusBadRequest, http.StatusUnprocessableEntity}, op.others...)
-	all = append(all, op.refusals...)
-	if op.scope != anyone {
-		all = append(all, http.StatusUnauthorized, http.StatusForbidden)
-	}
-	if strings.Contains(op.path, "{") {
-		all = append(all, http.StatusNotFound)
-	}
-	if op.body != nil {
-		all = append(all, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
-	}
-	return append(all, http.StatusInternalServerError, http.StatusServiceUnavailable)
 }

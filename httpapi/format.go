@@ -22,7 +22,7 @@ var formats = map[string]func(arg string) format{
 	// whose prefix is arg.
 	"uid": func(prefix string) format {
 		told := slugSchema
-		told.Not = &schema{Pattern: "^" + prefix}
+		told.Not = &schema{Type: kinds{"string"}, Pattern: "^" + prefix}
 		return format{told: told, check: func(text string) string {
 			if strings.HasPrefix(text, prefix) {
 				return fmt.Sprintf("must not begin with %q: that is for ids", prefix)

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/neohook/neohook/access"
@@ -27,11 +28,15 @@ type operation struct {
 	status   int
 	others   []int
 	refusals []int
+	// media is the type of the usual answer; "" is JSON.
+	media string
 	// names are the body's words for the domain's fields.
 	names wireNames
 	// upsert: the last entity of the path need not exist. bodyFirst: a bad body is told
 	// before an unknown path.
 	upsert, bodyFirst bool
+	// deprecated: it is there for older clients.
+	deprecated bool
 	// once: it takes an idempotency-key, and is done a single time (call.once).
 	once bool
 
@@ -54,6 +59,34 @@ const (
 	organisationOnly       // an organisation's
 	operatorOnly           // that of the organisation whose server it is
 )
+
+// String is the scope in the words of the document.
+func (s scope) String() string {
+	return [...]string{"", "none", "any", "application", "organisation", "operator"}[s]
+}
+
+// statuses are all that the operation may answer with, in order.
+func (op *operation) statuses() []int {
+	all := append([]int{op.status, http.StatusBadRequest, http.StatusInternalServerError, http.StatusServiceUnavailable}, op.others...)
+	all = append(all, op.refusals...)
+	if op.scope != anyone {
+		all = append(all, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if len(op.references) > 0 {
+		all = append(all, http.StatusNotFound, http.StatusUnprocessableEntity)
+	}
+	if op.asks != nil {
+		all = append(all, http.StatusUnprocessableEntity)
+	}
+	if op.once {
+		all = append(all, http.StatusConflict, http.StatusUnprocessableEntity)
+	}
+	if op.body != nil {
+		all = append(all, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
 
 // handler does the work of an operation: Q is its query, B its body, A its answer, none
 // where it has none of the kind.

@@ -17,21 +17,21 @@ import (
 
 // schema is a JSON Schema (2020-12), as far as the document needs it.
 type schema struct {
-	Ref         string   `json:"$ref,omitzero"`
-	Type        kinds    `json:"type,omitzero"`
-	Description string   `json:"description,omitzero"`
-	Format      string   `json:"format,omitzero"`
-	Pattern     string   `json:"pattern,omitzero"`
-	Enum        []any    `json:"enum,omitzero"`
-	Minimum     *int64   `json:"minimum,omitzero"`
-	Maximum     *int64   `json:"maximum,omitzero"`
-	MinLength   int64    `json:"minLength,omitzero"`
-	MaxLength   int64    `json:"maxLength,omitzero"`
-	MinItems    int64    `json:"minItems,omitzero"`
-	MaxItems    int64    `json:"maxItems,omitzero"`
-	Items       *schema  `json:"items,omitzero"`
-	Properties  members  `json:"properties,omitzero"`
-	Required    []string `json:"required,omitzero"`
+	Ref         string           `json:"$ref,omitzero"`
+	Type        kinds            `json:"type,omitzero"`
+	Description string           `json:"description,omitzero"`
+	Format      string           `json:"format,omitzero"`
+	Pattern     string           `json:"pattern,omitzero"`
+	Enum        []any            `json:"enum,omitzero"`
+	Minimum     *int64           `json:"minimum,omitzero"`
+	Maximum     *int64           `json:"maximum,omitzero"`
+	MinLength   int64            `json:"minLength,omitzero"`
+	MaxLength   int64            `json:"maxLength,omitzero"`
+	MinItems    int64            `json:"minItems,omitzero"`
+	MaxItems    int64            `json:"maxItems,omitzero"`
+	Items       *schema          `json:"items,omitzero"`
+	Properties  ordered[*schema] `json:"properties,omitzero"`
+	Required    []string         `json:"required,omitzero"`
 	// Values is the schema of the members that are not in Properties.
 	Values     *schema        `json:"additionalProperties,omitzero"`
 	AnyOf      []*schema      `json:"anyOf,omitzero"`
@@ -209,7 +209,7 @@ func (all *schemas) add(into *schema, part reflect.StructField, name, options st
 		made = made.orNull()
 	}
 	f.describe(made, part, models)
-	into.Properties = append(into.Properties, property{name, made})
+	into.Properties.add(name, made)
 	if f.required {
 		into.Required = append(into.Required, name)
 	}
@@ -295,28 +295,4 @@ func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
 		}
 	}
 	return reflect.StructField{}, false
-}
-
-// members are the properties of an object, in the order in which its type has them.
-type members []property
-
-type property struct {
-	name   string
-	schema *schema
-}
-
-// MarshalJSONTo writes them as an object.
-func (m members) MarshalJSONTo(enc *jsontext.Encoder) error {
-	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
-		return err
-	}
-	for _, one := range m {
-		if err := enc.WriteToken(jsontext.String(one.name)); err != nil {
-			return err
-		}
-		if err := json.MarshalEncode(enc, one.schema); err != nil {
-			return err
-		}
-	}
-	return enc.WriteToken(jsontext.EndObject)
 }

@@ -29,6 +29,10 @@ func operations() []*operation {
 			name: "health.ping", method: get, path: "/health/ping", scope: anyone, status: silent,
 			summary: "Answer",
 		}, ping),
+		serves(operation{
+			name: "document.get", method: get, path: "/openapi.json", scope: anyone, status: ok,
+			summary: "Get the OpenAPI 3.1 document of this API",
+		}, getDocument),
 
 		serves(operation{
 			name: "application.list", method: get, path: "/app", scope: organisationOnly, needs: access.View, status: ok,
@@ -38,7 +42,7 @@ func operations() []*operation {
 			name: "application.create", method: post, path: "/app", scope: organisationOnly, needs: access.Administer, status: created,
 			once:    true,
 			summary: "Create an application, or return the one that has its uid",
-			others:  []int{ok}, refusals: []int{conflict},
+			others:  []int{ok},
 		}, createApplication),
 		serves(operation{
 			name: "application.get", method: get, path: app, scope: application, needs: access.View, status: ok,
@@ -65,7 +69,7 @@ func operations() []*operation {
 		serves(operation{
 			name: "endpoint.create", method: post, path: app + "/endpoint", scope: application, needs: access.ManageEndpoint, status: created,
 			once:    true,
-			summary: "Create an endpoint", refusals: []int{conflict},
+			summary: "Create an endpoint",
 		}, createEndpoint),
 		serves(operation{
 			name: "endpoint.get", method: get, path: ep, scope: application, needs: access.View, status: ok,
@@ -90,9 +94,9 @@ func operations() []*operation {
 		}, getSecret),
 		serves(operation{
 			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, needs: access.ManageSecret, status: silent,
-			once:     true,
-			summary:  "Replace an endpoint's secret; the old one signs beside it for a while",
-			refusals: []int{http.StatusBadRequest, conflict}, names: wireNames{"secret": "key"},
+			once:    true,
+			summary: "Replace an endpoint's secret; the old one signs beside it for a while",
+			names:   wireNames{"secret": "key"},
 		}, rotateSecret),
 		serves(operation{
 			name: "endpoint.get-headers", method: get, path: headers, scope: application, needs: access.ViewHeaders, status: ok,
@@ -115,7 +119,7 @@ func operations() []*operation {
 			name: "message.create", method: post, path: app + "/msg", scope: application, needs: access.Publish, status: accepted,
 			once:     true,
 			summary:  "Send a message to the endpoints of an application",
-			refusals: []int{conflict}, names: eventNames, bodyFirst: true,
+			refusals: []int{http.StatusTooManyRequests}, names: eventNames, bodyFirst: true,
 		}, createMessage),
 		serves(operation{
 			name: "message.get", method: get, path: msg, scope: application, needs: access.View, status: ok,

@@ -305,11 +305,12 @@ func (w *world) play(name string, s scenario) {
 		}
 		method := cmp.Or(s.method, "GET")
 		got := w.call(method, path, s.body, s.header)
-		if operation, statuses := w.api.Declared(method, path); operation != "" {
-			notePlayed(operation, got.status)
+		if way, statuses := w.api.Declared(method, path); way.Name != "" && path != "/" {
+			notePlayed(way.Name, got.status)
 			if !slices.Contains(statuses, got.status) {
-				t.Errorf("the table does not say that %s answers with %d", operation, got.status)
+				t.Errorf("the table does not say that %s answers with %d", way.Name, got.status)
 			}
+			fitsDocument(t, w, way, &s, got)
 		}
 		if got.status != s.status {
 			t.Fatalf("%d %s, want %d", got.status, got.body, s.status)

@@ -1,0 +1,28 @@
+package httpapi
+
+import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// documentOut is the document itself.
+type documentOut struct{ *file }
+
+func (documentOut) schema(*schemas) *schema {
+	return &schema{Type: kinds{"object"}, Required: []string{"openapi", "info", "paths"}}
+}
+
+func getDocument(c *call, _, _ *none) (documentOut, error) {
+	made, err := c.api.document()
+	return documentOut{made}, err
+}
+
+// makeDocument writes the document of the table.
+func (api *API) makeDocument() (*file, error) {
+	doc := newDocument(operations(), api.version, api.maxBodyBytes())
+	text, err := json.Marshal(doc, encodeOptions, jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, err
+	}
+	return newFile("application/json", text), nil
+}
