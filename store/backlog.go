@@ -6,9 +6,10 @@ import (
 )
 
 // Backlog gives the open deliveries back that the engine does not hold in memory. An
-// open delivery is fresh until its first attempt is recorded, and waiting from then on.
+// open delivery is fresh until its first attempt is recorded, and waiting from then on; one
+// of an Opening is waiting from the beginning.
 type Backlog interface {
-	// Lanes lists the endpoints that have open deliveries, deleted ones included,
+	// Lanes lists the endpoints that have open deliveries or sends, deleted ones included,
 	// ascending by key, from behind after. Its cost depends on how many there are, not
 	// on how much is open at each.
 	Lanes(ctx context.Context, after EndpointKey, limit int) ([]Lane, error)

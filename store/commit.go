@@ -109,14 +109,15 @@ type Outcome struct {
 	Event    EventKey
 	// EventType is the event's; "" is unknown: the store looks it up.
 	EventType string
-	// Send, if not 0, says that this is of a Send and not of the delivery. Tried is then
-	// the Send's, State is Waiting or one that ends the Send, and the delivery is touched
-	// by a success only: an open one is closed, an ended one has its RecoveredAt set.
+	// Send, if not 0, says that this is of a Send, and not of the delivery. Tried is then
+	// the Send's, and State is Waiting or one that ends the Send. The delivery changes by a
+	// success only: an open one is closed, one that ended otherwise has its RecoveredAt set,
+	// the first time.
 	Send SendKey
-	// Tried is the number of scheduled attempts stored for the delivery before this
+	// Tried is the number of attempts stored for the delivery, or the Send, before this
 	// outcome. Where the store has another number, only the Attempt is logged; except
-	// that a success closes the delivery if it is still open. The same goes for every
-	// Manual attempt, which does not count as tried.
+	// that a success closes the delivery if it is still open, and ends the Send. Where
+	// Send is 0, the same goes for every Manual attempt, which does not count as tried.
 	Tried int
 	// Attempt is what was sent; nil where the delivery ended without sending.
 	Attempt *Attempt
@@ -128,7 +129,7 @@ type Outcome struct {
 	// of the delivery; see Failures.
 	Failing *Failing
 	// Announce, if not nil, is put into the outbox, about the outcome and its attempt, where
-	// the outcome moves or ends the delivery.
+	// the outcome moves or ends the delivery, or sets its RecoveredAt.
 	Announce *Announcement
 	// AnnounceFailing, if not nil, is put into the outbox, about the endpoint, where Failing
 	// is kept.

@@ -22,8 +22,9 @@ type FailingEndpoint struct {
 }
 
 // Failures keeps which endpoints fail. It is written by Commit, with the outcome that
-// changes it. An endpoint that is disabled, enabled or deleted, or whose tenant is, fails
-// no more, and while it is disabled or deleted nothing is kept of it.
+// changes it. An endpoint that is disabled, enabled or deleted fails no more, and one that
+// is paused or resumed, or whose tenant is, or everything. While it is disabled or deleted
+// nothing is kept of it.
 type Failures interface {
 	// FailingEndpoints lists those that fail, ascending by key, from behind after.
 	FailingEndpoints(ctx context.Context, after EndpointKey, limit int) ([]FailingEndpoint, error)

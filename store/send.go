@@ -37,17 +37,18 @@ type Opening struct {
 
 // Sends keeps the open ones. They end, and get their next due time, by Commit.
 type Sends interface {
-	// InsertSends stores sends, under keys that it gives and returns in their order, and
-	// Openings, in one transaction. An Opening of a delivery that is open or has ended
-	// does nothing, and its place in opened is false. It returns ErrNotFound, and stores
-	// nothing, if an event has no payload any more, or an endpoint is deleted. A once that
-	// was seen before is *ReplayError, as for directory changes.
+	// InsertSends stores sends, with nothing tried, under keys that it gives and returns in
+	// their order, and Openings, in one transaction. An Opening does nothing, and its place
+	// in opened is false, where the delivery is open or has ended before, where the event
+	// has no payload any more, and where the endpoint is deleted. A Send of such an event,
+	// or to such an endpoint, is ErrNotFound, and then nothing is stored. A once that was
+	// seen before is *ReplayError, as for directory changes.
 	InsertSends(ctx context.Context, now time.Time, sends []Send, openings []Opening, once *Once) (keys []SendKey, opened []bool, err error)
-	// SendsOf returns up to limit open sends to an endpoint, soonest due first. Lanes lists
-	// an endpoint that has some.
+	// SendsOf returns up to limit open sends to an endpoint, soonest due first.
+	// Backlog.Lanes lists an endpoint that has some.
 	SendsOf(ctx context.Context, endpoint EndpointKey, limit int) ([]Send, error)
 	// Cancel ends the open deliveries among these as Cancelled for CancelAsked, in one
-	// transaction, and says of which it did.
+	// transaction, and says of which it did. Sends of the same events go on.
 	Cancel(ctx context.Context, now time.Time, deliveries []DeliveryRef) ([]bool, error)
 }
 

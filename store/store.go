@@ -13,6 +13,7 @@ type Store interface {
 	EventTypes
 	Committer
 	Backlog
+	Sends
 	Deferred
 	Outbox
 	History
@@ -30,6 +31,8 @@ type Instance struct {
 	// opened proves that an engine has the right key set.
 	SealedIDSecret []byte
 	CreatedAt      time.Time
+	// Paused says that nothing is sent to anybody.
+	Paused bool
 }
 
 // Instances keeps the one Instance of a store.
@@ -38,6 +41,9 @@ type Instances interface {
 	InitInstance(ctx context.Context, made Instance) (Instance, error)
 	// Instance returns the one stored, or ErrNotFound.
 	Instance(ctx context.Context) (Instance, error)
+	// SetPaused changes whether everything is paused. It returns ErrNotFound where there is
+	// no Instance yet.
+	SetPaused(ctx context.Context, paused bool) error
 }
 
 // Token lets whoever presents its text act for an organisation.

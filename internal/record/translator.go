@@ -27,7 +27,7 @@ type Translator struct {
 func (tr *Translator) Tenant(t *store.Tenant) webhook.Tenant {
 	return webhook.Tenant{
 		ID: tr.IDs.Tenant(t.CreatedAt, t.Key), Organisation: webhook.OrganisationID(t.Organisation),
-		UID: t.UID, Name: t.Name, RateLimit: t.RateLimit, Metadata: maps.Clone(t.Metadata),
+		UID: t.UID, Name: t.Name, RateLimit: t.RateLimit, Paused: t.Paused, Metadata: maps.Clone(t.Metadata),
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 	}
 }
@@ -35,6 +35,7 @@ func (tr *Translator) Tenant(t *store.Tenant) webhook.Tenant {
 // PutTenant writes into a stored tenant what callers rule over, sharing nothing with t.
 func PutTenant(into *store.Tenant, t *webhook.Tenant) {
 	into.UID, into.Name, into.RateLimit, into.Metadata = t.UID, t.Name, t.RateLimit, cloneMap(t.Metadata)
+	into.Paused = t.Paused
 }
 
 // cloneMap and cloneSlice make nil of what is empty, as stores do.
@@ -59,7 +60,7 @@ func (tr *Translator) Endpoint(tenant *store.Tenant, ep *store.Endpoint) (webhoo
 		ID: tr.IDs.Endpoint(ep.CreatedAt, ep.Key), Tenant: tr.IDs.Tenant(tenant.CreatedAt, tenant.Key),
 		UID: ep.UID, Name: ep.Name, Description: ep.Description,
 		URL: ep.URL, Method: ep.Method, Protocol: webhook.Protocol(ep.Protocol), Timeout: ep.Timeout,
-		Disabled: ep.Disabled, EventTypes: slices.Clone(ep.EventTypes), Channels: slices.Clone(ep.Channels),
+		Disabled: ep.Disabled, Paused: ep.Paused, EventTypes: slices.Clone(ep.EventTypes), Channels: slices.Clone(ep.Channels),
 		Concurrency: ep.Concurrency, Ordered: ep.Ordered,
 		Schedule: slices.Clone(ep.Schedule), FinalStatuses: slices.Clone(ep.FinalStatuses),
 		RateLimit: ep.RateLimit, Version: ep.UserVersion, Metadata: maps.Clone(ep.Metadata),
@@ -79,6 +80,7 @@ func (tr *Translator) PutEndpoint(into *store.Endpoint, ep *webhook.Endpoint) (e
 	into.URL, into.Protocol = ep.URL, string(ep.Protocol)
 	into.Method = cmp.Or(ep.Method, webhook.DefaultMethod)
 	into.Timeout = cmp.Or(ep.Timeout, webhook.DefaultTimeout)
+	into.Paused = ep.Paused
 	into.Disabled, into.EventTypes, into.Channels = ep.Disabled, cloneSlice(ep.EventTypes), cloneSlice(ep.Channels)
 	into.Concurrency, into.Ordered = ep.Concurrency, ep.Ordered
 	into.Schedule, into.FinalStatuses = slices.Clone(ep.Schedule), cloneSlice(ep.FinalStatuses)

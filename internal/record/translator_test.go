@@ -40,7 +40,7 @@ func fullEndpoint() webhook.Endpoint {
 	return webhook.Endpoint{
 		UID: "hook", Name: "Hook", Description: "of Acme", URL: "https://acme.example/hook", Method: "PUT",
 		Secret: "raw \xff secret", RetiringSecrets: []webhook.RetiringSecret{{Secret: "old secret", Expires: birth.Add(time.Hour)}},
-		Headers: map[string]string{"X-Key": "header value \xe4"}, Protocol: webhook.HTTP2, Timeout: 5 * time.Second, Disabled: true,
+		Headers: map[string]string{"X-Key": "header value \xe4"}, Protocol: webhook.HTTP2, Timeout: 5 * time.Second, Disabled: true, Paused: true,
 		EventTypes: []string{"a.b", "c"}, Channels: []string{"eu"}, RateLimit: 7, Version: 3,
 		Concurrency: 4, Ordered: true, Schedule: webhook.Schedule{time.Minute, time.Hour}, FinalStatuses: []int{400},
 		Metadata: map[string]string{"k": "v"},

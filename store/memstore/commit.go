@@ -43,7 +43,7 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 		return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
 	}
 	for _, ep := range a.Endpoints {
-		db.deliveriesAt(ep)[event.Key] = &store.DeliveryRecord{Endpoint: ep, Event: event.Key, State: webhook.Pending}
+		db.putDelivery(&store.DeliveryRecord{Endpoint: ep, Event: event.Key, State: webhook.Pending})
 	}
 	return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
 }
@@ -98,6 +98,9 @@ func (db *state) record(o *store.Outcome, now time.Time) {
 
 // carryOut takes the delivery of an outcome on, and says whether it did.
 func (db *state) carryOut(o *store.Outcome, now time.Time) bool {
+	if o.Send != 0 {
+		return db.recordSend(o, now)
+	}
 	d := db.deliveries[o.Endpoint][o.Event]
 	if d == nil || d.State.Ended() {
 		return false
@@ -118,11 +121,15 @@ func (db *state) carryOut(o *store.Outcome, now time.Time) bool {
 		reason = ""
 	}
 	if state.Ended() {
-		d.State, d.Reason, d.RetryAt, d.EndedAt = state, reason, time.Time{}, instant(now)
+		end(d, state, reason, now)
 		return true
 	}
 	d.State, d.RetryAt = webhook.Waiting, instant(o.RetryAt)
 	return true
+}
+
+func end(d *store.DeliveryRecord, state webhook.State, reason webhook.Reason, now time.Time) {
+	d.State, d.Reason, d.RetryAt, d.EndedAt = state, reason, time.Time{}, instant(now)
 }
 
 func (db *state) log(o *store.Outcome) store.AttemptKey {
@@ -136,11 +143,11 @@ func (db *state) log(o *store.Outcome) store.AttemptKey {
 	return logged.Key
 }
 
-// Lanes lists the endpoints that have open deliveries.
+// Lanes lists the endpoints that have open deliveries or sends.
 func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) ([]store.Lane, error) {
 	return get(ctx, s, "Lanes", func(db *state) (lanes []store.Lane, _ error) {
 		for _, key := range sorted(db.endpoints) {
-			if key > after && len(lanes) < limit && len(db.open(key)) > 0 {
+			if key > after && len(lanes) < limit && len(db.open(key))+len(db.sendsOf(key)) > 0 {
 				lanes = append(lanes, store.Lane{Endpoint: key, Tenant: db.endpoints[key].Tenant})
 			}
 		}

@@ -147,6 +147,11 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 		if holder, err := db.tenantByUID(t.Organisation, t.UID); err == nil && holder != stored {
 			return store.ErrConflict
 		}
+		if stored.Paused != t.Paused {
+			for _, key := range db.endpointsOf(t.Key) {
+				delete(db.failing, store.EndpointKey(key))
+			}
+		}
 		created := stored.CreatedAt
 		stored.Tenant = cleanTenant(t)
 		stored.routes++
@@ -254,7 +259,7 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		if holder, err := db.endpointByUID(ep.Tenant, ep.UID); err == nil && holder != stored {
 			return store.ErrConflict
 		}
-		if stored.Disabled != ep.Disabled {
+		if stored.Disabled != ep.Disabled || stored.Paused != ep.Paused {
 			delete(db.failing, ep.Key)
 		}
 		created := stored.CreatedAt

@@ -27,7 +27,7 @@ type Store struct {
 type state struct {
 	mu sync.Mutex
 
-	lastDirectory, lastEvent, lastAttempt, lastOutbox int64
+	lastDirectory, lastEvent, lastAttempt, lastSend, lastOutbox int64
 
 	instance *store.Instance
 	tokens   []store.Token
@@ -43,6 +43,7 @@ type state struct {
 	events     map[store.EventKey]*store.Event
 	attempts   map[store.AttemptKey]*store.LoggedAttempt
 	deliveries map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord
+	sends      map[store.SendKey]*store.Send
 
 	deferred map[store.EventKey]struct{}
 	outbox   map[store.OutboxKey]store.Announcement
@@ -79,6 +80,7 @@ func New() *Store {
 		events:     make(map[store.EventKey]*store.Event),
 		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),
 		deliveries: make(map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord),
+		sends:      make(map[store.SendKey]*store.Send),
 		deferred:   make(map[store.EventKey]struct{}),
 		outbox:     make(map[store.OutboxKey]store.Announcement),
 	}}
@@ -196,14 +198,14 @@ func within(keys []int64, page store.Page) []int64 {
 func (s *Store) InitInstance(ctx context.Context, made store.Instance) (store.Instance, error) {
 	return get(ctx, s, "InitInstance", func(db *state) (store.Instance, error) {
 		if db.instance == nil {
-			db.instance = &store.Instance{SealedIDSecret: slices.Clone(made.SealedIDSecret), CreatedAt: instant(made.CreatedAt)}
+			db.instance = &store.Instance{SealedIDSecret: slices.Clone(made.SealedIDSecret), CreatedAt: instant(made.CreatedAt), Paused: made.Paused}
 		}
 		return db.readInstance(), nil
 	})
 }
 
 func (db *state) readInstance() store.Instance {
-	return store.Instance{SealedIDSecret: slices.Clone(db.instance.SealedIDSecret), CreatedAt: db.instance.CreatedAt}
+	return store.Instance{SealedIDSecret: slices.Clone(db.instance.SealedIDSecret), CreatedAt: db.instance.CreatedAt, Paused: db.instance.Paused}
 }
 
 // Instance returns the one stored, or ErrNotFound.
@@ -213,6 +215,20 @@ func (s *Store) Instance(ctx context.Context) (store.Instance, error) {
 			return store.Instance{}, store.ErrNotFound
 		}
 		return db.readInstance(), nil
+	})
+}
+
+// SetPaused changes whether everything is paused.
+func (s *Store) SetPaused(ctx context.Context, paused bool) error {
+	return s.do(ctx, "SetPaused", func(db *state) error {
+		switch {
+		case db.instance == nil:
+			return store.ErrNotFound
+		case db.instance.Paused != paused:
+			clear(db.failing)
+			db.instance.Paused = paused
+		}
+		return nil
 	})
 }
 

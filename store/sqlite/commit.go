@@ -142,6 +142,9 @@ func (w *writer) record(ctx context.Context, o *store.Outcome, now time.Time) er
 
 // carryOut takes the delivery of an outcome on, and says whether it did.
 func (w *writer) carryOut(ctx context.Context, o *store.Outcome, now time.Time) (bool, error) {
+	if o.Send != 0 {
+		return w.recordSend(ctx, o, now)
+	}
 	tried := o.Tried
 	scheduled := o.Attempt == nil || o.Attempt.Trigger == webhook.Scheduled
 	if o.Attempt != nil && scheduled {
@@ -154,7 +157,7 @@ func (w *writer) carryOut(ctx context.Context, o *store.Outcome, now time.Time) 
 		}
 	}
 	if o.Attempt != nil && o.Attempt.Succeeded {
-		return w.closeLate(ctx, o, scheduled, now)
+		return w.closeOpen(ctx, o, scheduled, now)
 	}
 	return false, nil
 }

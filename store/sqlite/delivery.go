@@ -37,9 +37,9 @@ func (w *writer) moveDelivery(ctx context.Context, o *store.Outcome, tried int, 
 	return true, w.insertHistory(ctx, o, o.State, tried, now)
 }
 
-// closeLate ends a delivery that is still open, however often it was tried, and says
-// whether it was.
-func (w *writer) closeLate(ctx context.Context, o *store.Outcome, scheduled bool, now time.Time) (bool, error) {
+// closeOpen ends a delivery by a success if it is open, however often it was tried, and
+// says whether it was.
+func (w *writer) closeOpen(ctx context.Context, o *store.Outcome, scheduled bool, now time.Time) (bool, error) {
 	tried, err := first(ctx, w.conn, (*row).int, triedSQL, int64(o.Endpoint), int64(o.Event))
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -67,14 +67,19 @@ func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webh
 
 // lanesSQL steps from one endpoint to the next above it, past all its rows.
 const lanesSQL = `WITH RECURSIVE lane (endpoint) AS (
-		SELECT min(endpoint) FROM delivery WHERE endpoint > ?1
+		SELECT ?1
 		UNION ALL
-		SELECT (SELECT min(endpoint) FROM delivery WHERE endpoint > lane.endpoint) FROM lane WHERE lane.endpoint IS NOT NULL
-		LIMIT ?2
+		SELECT (SELECT min(endpoint) FROM (
+				SELECT min(endpoint) AS endpoint FROM delivery WHERE endpoint > lane.endpoint
+				UNION ALL
+				SELECT min(endpoint) FROM send WHERE endpoint > lane.endpoint))
+		FROM lane WHERE lane.endpoint IS NOT NULL
+		LIMIT ?2 + 1
 	)
-	SELECT lane.endpoint, endpoint.tenant FROM lane CROSS JOIN endpoint ON endpoint.key = lane.endpoint`
+	SELECT lane.endpoint, endpoint.tenant FROM lane CROSS JOIN endpoint ON endpoint.key = lane.endpoint
+	WHERE lane.endpoint > ?1`
 
-// Lanes lists the endpoints that have open deliveries.
+// Lanes lists the endpoints that have open deliveries or sends.
 func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) ([]store.Lane, error) {
 	return readAll(ctx, s, func(r *row) store.Lane {
 		return store.Lane{Endpoint: store.EndpointKey(r.int()), Tenant: store.TenantKey(r.int())}
@@ -137,19 +142,19 @@ func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit i
 // These look for an open one at each endpoint of the tenant, as open ones
 // are not indexed by event.
 const (
-	deliveriesOfEventUpSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, created_at
+	deliveriesOfEventUpSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, NULL, created_at
 		FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key AND delivery.event = ?2
 		WHERE tenant = ?1 AND deleted_at IS NULL AND endpoint.key > ?3
 		UNION ALL
-		SELECT endpoint, state, reason, tried, NULL, ended_at, created_at
+		SELECT endpoint, state, reason, tried, NULL, ended_at, recovered_at, created_at
 		FROM history CROSS JOIN endpoint ON endpoint.key = history.endpoint
 		WHERE event = ?2 AND endpoint > ?3 AND (SELECT event.tenant FROM event WHERE event.key = ?2) = ?1
 		ORDER BY endpoint LIMIT ?4`
-	deliveriesOfEventDownSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, created_at
+	deliveriesOfEventDownSQL = `SELECT endpoint.key AS endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, NULL, created_at
 		FROM endpoint CROSS JOIN delivery ON delivery.endpoint = endpoint.key AND delivery.event = ?2
 		WHERE tenant = ?1 AND deleted_at IS NULL AND endpoint.key < ?3
 		UNION ALL
-		SELECT endpoint, state, reason, tried, NULL, ended_at, created_at
+		SELECT endpoint, state, reason, tried, NULL, ended_at, recovered_at, created_at
 		FROM history CROSS JOIN endpoint ON endpoint.key = history.endpoint
 		WHERE event = ?2 AND endpoint < ?3 AND (SELECT event.tenant FROM event WHERE event.key = ?2) = ?1
 		ORDER BY endpoint DESC LIMIT ?4`
@@ -166,9 +171,9 @@ func (s *Store) DeliveriesOfEvent(ctx context.Context, tenant store.TenantKey, e
 
 // deliverySQL looks in both tables in one statement, as a delivery may go from one to the
 // other between two. An open one is 1, pending, or 3, waiting.
-const deliverySQL = `SELECT endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL FROM delivery WHERE endpoint = ?1 AND event = ?2
+const deliverySQL = `SELECT endpoint, iif(retry_at IS NULL, 1, 3), NULL, tried, retry_at, NULL, NULL FROM delivery WHERE endpoint = ?1 AND event = ?2
 	UNION ALL
-	SELECT endpoint, state, reason, tried, NULL, ended_at FROM history WHERE endpoint = ?1 AND event = ?2`
+	SELECT endpoint, state, reason, tried, NULL, ended_at, recovered_at FROM history WHERE endpoint = ?1 AND event = ?2`
 
 // Delivery returns where an event stands at an endpoint, or ErrNotFound.
 func (s *Store) Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error) {
@@ -180,7 +185,7 @@ func scanDelivery(event store.EventKey) func(*row) store.DeliveryRecord {
 		return store.DeliveryRecord{
 			Event: event, Endpoint: store.EndpointKey(r.int()),
 			State: webhook.State(r.int()), Reason: webhook.Reason(r.text()), Tried: int(r.int()), //nolint:gosec // a State was stored
-			RetryAt: r.timeOrZero(), EndedAt: r.timeOrZero(),
+			RetryAt: r.timeOrZero(), EndedAt: r.timeOrZero(), RecoveredAt: r.timeOrZero(),
 		}
 	}
 }

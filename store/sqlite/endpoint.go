@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	endpointColumns = `key, tenant, uid, name, description, url, method, protocol, timeout, disabled, event_types, channels,
+	endpointColumns = `key, tenant, uid, name, description, url, method, protocol, timeout, disabled, paused, event_types, channels,
 		rate_limit, concurrency, ordered, schedule, final_statuses, user_version, metadata, created_by, created_at, updated_at, sealed_secrets, sealed_headers, version`
 	endpointSQL        = `SELECT ` + endpointColumns + ` FROM endpoint WHERE key = ? AND tenant = ? AND deleted_at IS NULL`
 	endpointUIDSQL     = `SELECT ` + endpointColumns + ` FROM endpoint WHERE tenant = ? AND uid = ? AND deleted_at IS NULL`
@@ -24,7 +24,7 @@ func scanEndpoint(r *row) store.Endpoint {
 	return store.Endpoint{
 		Key: store.EndpointKey(r.int()), Tenant: store.TenantKey(r.int()), UID: r.text(),
 		Name: r.text(), Description: r.text(), URL: r.text(), Method: r.text(), Protocol: r.text(),
-		Timeout: r.duration(), Disabled: r.bool(), EventTypes: r.strings(), Channels: r.strings(),
+		Timeout: r.duration(), Disabled: r.bool(), Paused: r.bool(), EventTypes: r.strings(), Channels: r.strings(),
 		RateLimit: int(r.int()), Concurrency: int(r.int()), Ordered: r.bool(),
 		Schedule: r.schedule(), FinalStatuses: r.integers(), UserVersion: int(r.int()), Metadata: r.metadata(), CreatedBy: r.text(),
 		CreatedAt: r.time(), UpdatedAt: r.time(),
@@ -48,15 +48,15 @@ func (s *Store) Endpoints(ctx context.Context, tenant store.TenantKey, page stor
 	return readAll(ctx, s, scanEndpoint, query, int64(tenant), after, int64(page.Limit))
 }
 
-const insertEndpointSQL = `INSERT INTO endpoint (key, uid, name, description, url, method, protocol, timeout, disabled,
+const insertEndpointSQL = `INSERT INTO endpoint (key, uid, name, description, url, method, protocol, timeout, disabled, paused,
 		event_types, channels, rate_limit, concurrency, ordered, schedule, final_statuses, user_version, metadata,
 		created_by, updated_at, sealed_secrets, sealed_headers, version, tenant, created_at)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`
 
-const updateEndpointSQL = `UPDATE endpoint SET uid = ?2, name = ?3, description = ?4, url = ?5, method = ?6, protocol = ?7, timeout = ?8, disabled = ?9,
-		event_types = ?10, channels = ?11, rate_limit = ?12, concurrency = ?13, ordered = ?14, schedule = ?15,
-		final_statuses = ?16, user_version = ?17, metadata = ?18, created_by = ?19, updated_at = ?20,
-		sealed_secrets = ?21, sealed_headers = ?22, version = ?23
+const updateEndpointSQL = `UPDATE endpoint SET uid = ?2, name = ?3, description = ?4, url = ?5, method = ?6, protocol = ?7, timeout = ?8, disabled = ?9, paused = ?10,
+		event_types = ?11, channels = ?12, rate_limit = ?13, concurrency = ?14, ordered = ?15, schedule = ?16,
+		final_statuses = ?17, user_version = ?18, metadata = ?19, created_by = ?20, updated_at = ?21,
+		sealed_secrets = ?22, sealed_headers = ?23, version = ?24
 	WHERE key = ?1`
 
 // changeable gives the key of an endpoint and what an update can change, in the order of
@@ -64,7 +64,7 @@ const updateEndpointSQL = `UPDATE endpoint SET uid = ?2, name = ?3, description 
 func changeable(ep *store.Endpoint) []any {
 	return []any{
 		int64(ep.Key), textOrNull(ep.UID), ep.Name, ep.Description, ep.URL, ep.Method, ep.Protocol,
-		ep.Timeout.Microseconds(), integer(ep.Disabled),
+		ep.Timeout.Microseconds(), integer(ep.Disabled), integer(ep.Paused),
 		listOrNull(ep.EventTypes), listOrNull(ep.Channels), int64(ep.RateLimit),
 		int64(ep.Concurrency), integer(ep.Ordered), scheduleOrNull(ep.Schedule), listOrNull(ep.FinalStatuses), int64(ep.UserVersion),
 		mapOrNull(ep.Metadata), ep.CreatedBy, micros(ep.UpdatedAt),
@@ -122,7 +122,7 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		if err := w.checkEndpointUID(ctx, &ep); err != nil {
 			return err
 		}
-		if stored.Disabled != ep.Disabled {
+		if stored.Disabled != ep.Disabled || stored.Paused != ep.Paused {
 			if err := w.unmark(ctx, ep.Key); err != nil {
 				return err
 			}

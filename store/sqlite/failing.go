@@ -11,6 +11,7 @@ const (
 		SELECT key, ?2, ?3 FROM endpoint WHERE key = ?1 AND disabled = 0 AND deleted_at IS NULL`
 	deleteFailingSQL         = `DELETE FROM failing WHERE endpoint = ?1`
 	deleteFailingOfTenantSQL = `DELETE FROM failing WHERE endpoint IN (SELECT key FROM endpoint WHERE tenant = ?1 AND deleted_at IS NULL)`
+	deleteAllFailingSQL      = `DELETE FROM failing`
 	failingSQL               = `SELECT endpoint, since, told FROM failing WHERE endpoint > ? ORDER BY endpoint LIMIT ?`
 )
 

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	tenantColumns = `key, organisation, uid, name, rate_limit, metadata, created_at, updated_at, version`
+	tenantColumns = `key, organisation, uid, name, rate_limit, paused, metadata, created_at, updated_at, version`
 	tenantSQL     = `SELECT ` + tenantColumns + ` FROM tenant WHERE key = ? AND organisation = ? AND deleted_at IS NULL`
 	tenantUIDSQL  = `SELECT ` + tenantColumns + ` FROM tenant WHERE organisation = ? AND uid = ? AND deleted_at IS NULL`
 	tenantsUpSQL  = `SELECT ` + tenantColumns + ` FROM tenant WHERE organisation = ? AND key > ? AND deleted_at IS NULL
@@ -21,7 +21,7 @@ const (
 func scanTenant(r *row) store.Tenant {
 	return store.Tenant{
 		Key: store.TenantKey(r.int()), Organisation: r.text(), UID: r.text(), Name: r.text(),
-		RateLimit: int(r.int()), Metadata: r.metadata(),
+		RateLimit: int(r.int()), Paused: r.bool(), Metadata: r.metadata(),
 		CreatedAt: r.time(), UpdatedAt: r.time(), Version: r.int(),
 	}
 }
@@ -42,9 +42,9 @@ func (s *Store) Tenants(ctx context.Context, organisation string, page store.Pag
 	return readAll(ctx, s, scanTenant, query, organisation, after, int64(page.Limit))
 }
 
-const insertTenantSQL = `INSERT INTO tenant (key, organisation, uid, name, rate_limit, metadata,
+const insertTenantSQL = `INSERT INTO tenant (key, organisation, uid, name, rate_limit, paused, metadata,
 		created_at, updated_at, version, routes_version)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, 1)`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)`
 
 // InsertTenant stores a tenant under its own key, as version 1.
 func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.Once) error {
@@ -56,7 +56,7 @@ func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.On
 			return err
 		}
 		_, err := w.exec(ctx, insertTenantSQL, int64(t.Key), t.Organisation, textOrNull(t.UID), t.Name,
-			int64(t.RateLimit), mapOrNull(t.Metadata), micros(t.CreatedAt), micros(t.UpdatedAt))
+			int64(t.RateLimit), integer(t.Paused), mapOrNull(t.Metadata), micros(t.CreatedAt), micros(t.UpdatedAt))
 		return err
 	})
 }
@@ -76,7 +76,7 @@ func (w *writer) checkTenantUID(ctx context.Context, t *store.Tenant) error {
 	return err
 }
 
-const updateTenantSQL = `UPDATE tenant SET uid = ?2, name = ?3, rate_limit = ?4, metadata = ?5, updated_at = ?6, version = ?7,
+const updateTenantSQL = `UPDATE tenant SET uid = ?2, name = ?3, rate_limit = ?4, paused = ?5, metadata = ?6, updated_at = ?7, version = ?8,
 		routes_version = routes_version + 1
 	WHERE key = ?1`
 
@@ -93,9 +93,14 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 		if err := w.checkTenantUID(ctx, &t); err != nil {
 			return err
 		}
+		if stored.Paused != t.Paused {
+			if _, err := w.exec(ctx, deleteFailingOfTenantSQL, int64(t.Key)); err != nil {
+				return err
+			}
+		}
 		delete(w.routes, t.Key)
 		_, err = w.exec(ctx, updateTenantSQL, int64(t.Key), textOrNull(t.UID), t.Name,
-			int64(t.RateLimit), mapOrNull(t.Metadata), micros(t.UpdatedAt), t.Version)
+			int64(t.RateLimit), integer(t.Paused), mapOrNull(t.Metadata), micros(t.UpdatedAt), t.Version)
 		return err
 	})
 }

@@ -24,7 +24,7 @@ func tenantComesBackAsStored(w *world) {
 	east := time.FixedZone("east", 2*3600)
 	stored := store.Tenant{
 		Key: store.TenantKey(w.key()), Organisation: organisation, UID: "acme", Name: "Acme “Ünïcode”\x00, 'quoted'",
-		RateLimit: 65_535, Metadata: map[string]string{"plan": "gold", "": "\n\"<&>"},
+		RateLimit: 65_535, Paused: true, Metadata: map[string]string{"plan": "gold", "": "\n\"<&>"},
 		CreatedAt: w.now.Add(999).In(east), UpdatedAt: w.now.Add(time.Hour).In(east), Version: 17,
 	}
 	w.must(w.InsertTenant(w.ctx, stored, nil))
@@ -44,7 +44,7 @@ func endpointComesBackAsStored(w *world) {
 	tenant := w.tenant()
 	stored := store.Endpoint{
 		Key: store.EndpointKey(w.key()), Tenant: tenant, UID: "primary", Name: "Primary", Description: "of two",
-		URL: "https://example.com/hook?a=%20", Method: "PUT", Protocol: "http/1.1", Timeout: 17*time.Second + 1500, Disabled: true,
+		URL: "https://example.com/hook?a=%20", Method: "PUT", Protocol: "http/1.1", Timeout: 17*time.Second + 1500, Disabled: true, Paused: true,
 		EventTypes: []string{"invoice.paid", "b"}, Channels: []string{"eu", "\"quoted\""}, RateLimit: 9, UserVersion: 3,
 		Concurrency: 1000, Ordered: true, Schedule: webhook.Schedule{0, 1500 * time.Nanosecond, 7 * 24 * time.Hour}, FinalStatuses: []int{400, 599},
 		Metadata: map[string]string{"a": "b"}, CreatedBy: "usr_1",

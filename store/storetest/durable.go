@@ -10,6 +10,8 @@ import (
 
 func everythingSurvivesReopen(w *world, reopen func() *world) {
 	made := mustGet[store.Instance](w)(w.InitInstance(w.ctx, store.Instance{SealedIDSecret: []byte("sealed"), CreatedAt: w.now}))
+	w.must(w.SetPaused(w.ctx, true))
+	made.Paused = true
 	token := store.Token{Hash: [32]byte{5}, Organisation: organisation, Name: "first", CreatedAt: w.now}
 	mustGet[bool](w)(w.InitToken(w.ctx, token))
 	tenant := w.newTenant("acme")
@@ -119,5 +121,20 @@ func backlogSurvivesReopen(w *world, reopen func() *world) {
 		same(w, fmt.Sprint("fresh at ", lane.Endpoint), found, want[lane.Endpoint][1:])
 		waiting := mustGet[[]store.Open](w)(w.Waiting(w.ctx, lane.Endpoint, 9))
 		same(w, "waiting", waiting, []store.Open{{Event: want[lane.Endpoint][0], Tried: 1, RetryAt: w.now.Add(5 * time.Second)}})
+	}
+}
+
+func sendsSurviveReopen(w *world, reopen func() *world) {
+	tenant, ep, event := w.one()
+	w.record(w.outcome(tenant, ep, event, 0, webhook.Exhausted))
+	w.record(w.sent(w.send(tenant, ep, event, false), 0, webhook.Succeeded))
+	recovered := w.delivery(ep, event)
+	want := []store.Send{w.send(tenant, ep, event, true), w.send(tenant, ep, event, false)}
+	w = reopen()
+	same(w, "sends", w.sendsOf(ep), want)
+	same(w, "lanes", mustGet[[]store.Lane](w)(w.Lanes(w.ctx, 0, 9)), []store.Lane{{Endpoint: ep, Tenant: tenant}})
+	same(w, "recovered", w.delivery(ep, event), recovered)
+	if again := w.send(tenant, ep, event, false); again.Key <= want[1].Key {
+		w.Errorf("send key %d behind %d", again.Key, want[1].Key)
 	}
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -63,6 +64,7 @@ func changedEndpointFailsNoMore(w *world) {
 	failing := store.Failing{Since: w.now, Told: 90}
 	want := []store.FailingEndpoint{{Endpoint: ep.Key, Failing: failing}}
 	update := func(what string, disabled bool, want []store.FailingEndpoint) {
+		w.Helper()
 		ep.Disabled, ep.Version = disabled, ep.Version+1
 		w.must(w.UpdateEndpoint(w.ctx, ep, nil))
 		same(w, what, w.failing(), want)
@@ -75,6 +77,12 @@ func changedEndpointFailsNoMore(w *world) {
 	update("enabled", false, nil)
 	w.mark(tenant, ep.Key, failing)
 	same(w, "fails again", w.failing(), want)
+	for _, paused := range []bool{true, false} {
+		ep.Paused = paused
+		update(fmt.Sprint("paused ", paused), false, nil)
+		w.mark(tenant, ep.Key, failing)
+		same(w, "fails again", w.failing(), want)
+	}
 	w.must(w.DeleteEndpoint(w.ctx, tenant, ep.Key, w.now))
 	same(w, "deleted", w.failing(), nil)
 	w.mark(tenant, ep.Key, failing)
@@ -85,8 +93,19 @@ func changedEndpointFailsNoMore(w *world) {
 	third := w.endpoint(stays)
 	w.mark(tenant, other, failing)
 	w.mark(stays, third, failing)
+	paused := mustGet[store.Tenant](w)(w.Tenant(w.ctx, organisation, tenant))
+	paused.Paused, paused.Version = true, paused.Version+1
+	w.must(w.UpdateTenant(w.ctx, paused))
+	same(w, "tenant paused", w.failing(), []store.FailingEndpoint{{Endpoint: third, Failing: failing}})
+	w.mark(tenant, other, failing)
 	w.must(w.DeleteTenant(w.ctx, tenant, w.now))
 	same(w, "tenant deleted", w.failing(), []store.FailingEndpoint{{Endpoint: third, Failing: failing}})
+
+	mustGet[store.Instance](w)(w.InitInstance(w.ctx, store.Instance{SealedIDSecret: []byte{1}, CreatedAt: w.now}))
+	w.must(w.SetPaused(w.ctx, false))
+	same(w, "nothing was paused", len(w.failing()), 1)
+	w.must(w.SetPaused(w.ctx, true))
+	same(w, "everything is paused", w.failing(), nil)
 }
 
 func failingEndpointsPage(w *world) {

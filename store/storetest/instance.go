@@ -16,6 +16,17 @@ func instanceIsMadeOnce(w *world) {
 	same(w, "Instance", mustGet[store.Instance](w)(w.Instance(w.ctx)), first)
 }
 
+func pauseIsKept(w *world) {
+	w.is("SetPaused of a new store", w.SetPaused(w.ctx, true), store.ErrNotFound)
+	made := store.Instance{SealedIDSecret: []byte{1}, CreatedAt: w.now}
+	mustGet[store.Instance](w)(w.InitInstance(w.ctx, made))
+	for _, paused := range []bool{false, true, true, false} {
+		w.must(w.SetPaused(w.ctx, paused))
+		made.Paused = paused
+		same(w, "Instance", mustGet[store.Instance](w)(w.Instance(w.ctx)), made)
+	}
+}
+
 func firstTokenIsStoredOnce(w *world) {
 	first := store.Token{Hash: [32]byte{1}, Organisation: organisation, Name: "first", CreatedAt: w.now}
 	second := store.Token{Hash: [32]byte{2}, Organisation: organisation, Name: "second", CreatedAt: w.now}

@@ -22,6 +22,7 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			now:      time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 			events:   map[store.EventKey]store.EventKey{0: 0},
 			attempts: map[store.AttemptKey]store.AttemptKey{0: 0},
+			sends:    map[store.SendKey]store.SendKey{0: 0},
 		}
 		defer func() { _ = p.tested.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
@@ -34,6 +35,9 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"deleteEndpoint": p.deleteEndpoint,
 			"commit":         p.commit,
 			"commitAgain":    p.commit, // as it is what a store mostly does
+			"insertSends":    p.insertSends,
+			"cancel":         p.cancel,
+			"setPaused":      p.setPaused,
 			"replay":         p.replay,
 
 			"putEventTypes":   p.putEventTypes,
@@ -70,6 +74,8 @@ type pair struct {
 
 	events   map[store.EventKey]store.EventKey // the tested store's to the model's
 	attempts map[store.AttemptKey]store.AttemptKey
+	sends    map[store.SendKey]store.SendKey
+	sent     []store.Send // under the tested store's keys
 }
 
 // agree compares two answers, or two errors.
@@ -104,6 +110,8 @@ func (p *pair) translate(v reflect.Value) reflect.Value {
 		return reflect.ValueOf(lookUp(p.events, key))
 	case store.AttemptKey:
 		return reflect.ValueOf(lookUp(p.attempts, key))
+	case store.SendKey:
+		return reflect.ValueOf(lookUp(p.sends, key))
 	case time.Time:
 		return v
 	}

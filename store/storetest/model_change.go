@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -28,6 +29,7 @@ func (p *pair) updateTenant(rt *rapid.T) {
 	}
 	t.Version, t.UID, t.UpdatedAt = p.version(t.Version), p.uid(), p.now
 	t.Metadata = map[string]string{"a": p.pick("b", "c")}
+	t.Paused = p.chance(20)
 	if p.chance(5) {
 		t.Organisation = "org_other"
 	}
@@ -66,6 +68,7 @@ func (p *pair) updateEndpoint(rt *rapid.T) {
 	if p.chance(20) {
 		ep.Disabled = !ep.Disabled
 	}
+	ep.Paused = p.chance(20)
 	once := p.once('c')
 	_ = p.change("UpdateEndpoint", func(st store.Store) error { return st.UpdateEndpoint(p.Context(), ep, once) })
 }
@@ -133,7 +136,24 @@ func (p *pair) outcome() store.Outcome {
 	if p.chance(10) {
 		o.Attempt.Trigger = webhook.Manual
 	}
+	if len(p.sent) > 0 && p.chance(30) {
+		p.ofSend(&o)
+	}
 	return o
+}
+
+// ofSend makes an outcome one of a send, as a rule of its next attempt.
+func (p *pair) ofSend(o *store.Outcome) {
+	send := rapid.SampledFrom(p.sent).Draw(p.T, "send")
+	o.Endpoint, o.Event, o.Send = send.Endpoint, send.Event, send.Key
+	o.Attempt.Trigger = webhook.Manual
+	open, err := p.tested.SendsOf(p.Context(), send.Endpoint, 100)
+	if err != nil {
+		p.Fatal(err)
+	}
+	if i := slices.IndexFunc(open, func(s store.Send) bool { return s.Key == send.Key }); i >= 0 && !p.chance(20) {
+		o.Tried = open[i].Tried
+	}
 }
 
 func (p *pair) commit(rt *rapid.T) {
@@ -156,7 +176,7 @@ func (p *pair) commit(rt *rapid.T) {
 	}
 	tested.Accepts, model.Accepts = model.Accepts, tested.Accepts
 	for _, o := range tested.Outcomes {
-		o.Event = p.events[o.Event]
+		o.Event, o.Send = p.events[o.Event], p.sends[o.Send]
 		model.Outcomes = append(model.Outcomes, o)
 	}
 	got, gotErr := p.tested.Commit(p.Context(), &tested)
@@ -191,4 +211,72 @@ func (p *pair) replay(rt *rapid.T) {
 	if once := p.once('c'); once != nil {
 		_ = p.change("Replay", func(st store.Store) error { return st.Replay(p.Context(), once, p.now) })
 	}
+}
+
+func (p *pair) insertSends(rt *rapid.T) {
+	p.T = rt
+	var sends []store.Send
+	var openings []store.Opening
+	for range rapid.IntRange(0, 3).Draw(rt, "sends") {
+		sends = append(sends, store.Send{
+			Tenant: p.tenant().Key, Endpoint: p.endpoint().Key, Event: p.event(), Job: store.JobKey(rapid.IntRange(0, 2).Draw(rt, "job")),
+			Retried: p.chance(50), DueAt: p.now.Add(time.Duration(rapid.IntRange(0, 9).Draw(rt, "due")) * time.Second),
+		})
+	}
+	for range rapid.IntRange(0, 3).Draw(rt, "openings") {
+		o := store.Opening{Endpoint: p.endpoint().Key, Event: p.event()}
+		// No two of an endpoint are due at the same instant, so that their order is known.
+		o.DueAt = p.now.Add(time.Duration(o.Event) * time.Microsecond)
+		openings = append(openings, o)
+	}
+	once := p.once('c')
+	type answer struct {
+		keys   []store.SendKey
+		opened []bool
+	}
+	insert := func(st store.Store) (a answer, err error) {
+		ownSends, ownOpenings := slices.Clone(sends), slices.Clone(openings)
+		for i := range ownSends {
+			ownSends[i].Event = p.own(st, sends[i].Event)
+		}
+		for i := range ownOpenings {
+			ownOpenings[i].Event = p.own(st, openings[i].Event)
+		}
+		a.keys, a.opened, err = st.InsertSends(p.Context(), p.now, ownSends, ownOpenings, once)
+		return a, err
+	}
+	got, gotErr := insert(p.tested)
+	want, wantErr := insert(p.model)
+	for i, key := range got.keys {
+		if i < len(want.keys) {
+			p.sends[key] = want.keys[i]
+			sends[i].Key = key
+			p.sent = append(p.sent, sends[i])
+		}
+	}
+	agree(p, "InsertSends, the keys", got.keys, want.keys, gotErr, wantErr)
+	agree(p, "InsertSends, what was opened", got.opened, want.opened, gotErr, wantErr)
+}
+
+func (p *pair) cancel(rt *rapid.T) {
+	p.T = rt
+	var refs []store.DeliveryRef
+	for range rapid.IntRange(0, 3).Draw(rt, "deliveries") {
+		refs = append(refs, store.DeliveryRef{Endpoint: p.endpoint().Key, Event: p.event()})
+	}
+	read(p, "Cancel", func(st store.Store) ([]bool, error) {
+		own := slices.Clone(refs)
+		for i := range own {
+			own[i].Event = p.own(st, refs[i].Event)
+		}
+		return st.Cancel(p.Context(), p.now, own)
+	})
+}
+
+func (p *pair) setPaused(rt *rapid.T) {
+	p.T = rt
+	paused := p.chance(50)
+	made := store.Instance{SealedIDSecret: []byte{1}, CreatedAt: p.now}
+	read(p, "InitInstance", func(st store.Store) (store.Instance, error) { return st.InitInstance(p.Context(), made) })
+	_ = p.change("SetPaused", func(st store.Store) error { return st.SetPaused(p.Context(), paused) })
 }

@@ -143,6 +143,7 @@ func (p *pair) compareBacklog(rt *rapid.T) {
 	for _, ep := range p.endpoints {
 		what := fmt.Sprint(" of endpoint ", ep.Key)
 		read(p, "Waiting"+what, func(st store.Store) ([]store.Open, error) { return st.Waiting(p.Context(), ep.Key, 3) })
+		read(p, "SendsOf"+what, func(st store.Store) ([]store.Send, error) { return st.SendsOf(p.Context(), ep.Key, 3) })
 		read(p, "Fresh"+what, func(st store.Store) (store.FreshPage, error) {
 			page, err := st.Fresh(p.Context(), ep.Key, 0, 3)
 			if page.More { // any key up to the next open one is right

@@ -60,6 +60,7 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("InitInstance", instance, err)
 	instance, err = w.Instance(ctx)
 	call("Instance", instance, err)
+	call("SetPaused", nil, w.SetPaused(ctx, true))
 	stored, err := w.InitToken(ctx, store.Token{})
 	call("InitToken", stored, err)
 	call("ReplaceToken", nil, w.ReplaceToken(ctx, store.Token{}))
@@ -112,6 +113,15 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("Waiting", waiting, err)
 	payloads, err := w.Payloads(ctx, []store.EventKey{1})
 	call("Payloads", payloads, err)
+
+	keys, _, err := w.InsertSends(ctx, w.now, []store.Send{{Tenant: 1}}, nil, nil)
+	call("InsertSends", keys, err)
+	keys, _, err = w.InsertSends(ctx, w.now, nil, nil, nil)
+	call("InsertSends of none", keys, err)
+	sends, err := w.SendsOf(ctx, 1, 1)
+	call("SendsOf", sends, err)
+	cancelled, err := w.Cancel(ctx, w.now, nil)
+	call("Cancel", cancelled, err)
 
 	event, err := w.Event(ctx, 1, 1)
 	call("Event", event, err)

@@ -14,6 +14,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		holds   func(*world)
 	}{
 		{"InstanceIsMadeOnce", instanceIsMadeOnce},
+		{"PauseIsKept", pauseIsKept},
 		{"FirstTokenIsStoredOnce", firstTokenIsStoredOnce},
 		{"ReplacedTokenOpensNothing", replacedTokenOpensNothing},
 
@@ -91,6 +92,16 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"EndedDeliveryStaysAsItEnded", endedDeliveryStaysAsItEnded},
 		{"ManualAttemptDoesNotCount", manualAttemptDoesNotCount},
 		{"ManualSuccessClosesAnOpenDelivery", manualSuccessClosesAnOpenDelivery},
+		{"SendComesBackAsStored", sendComesBackAsStored},
+		{"SendsAreSoonestDueFirst", sendsAreSoonestDueFirst},
+		{"SendNeedsAPayloadAndAnEndpoint", sendNeedsAPayloadAndAnEndpoint},
+		{"RepeatedSendIsMadeOnce", repeatedSendIsMadeOnce},
+		{"OpeningIsWaitingAndNotTried", openingIsWaitingAndNotTried},
+		{"SendFollowsItsOwnTries", sendFollowsItsOwnTries},
+		{"SendThatSucceedsClosesAnOpenDelivery", sendThatSucceedsClosesAnOpenDelivery},
+		{"SendThatSucceedsRecoversWhatHadEnded", sendThatSucceedsRecoversWhatHadEnded},
+		{"SendWithoutADeliveryLeavesNone", sendWithoutADeliveryLeavesNone},
+		{"CancelEndsWhatIsOpen", cancelEndsWhatIsOpen},
 		{"FailingIsKeptWithTheOutcome", failingIsKeptWithTheOutcome},
 		{"ChangedEndpointFailsNoMore", changedEndpointFailsNoMore},
 		{"FailingEndpointsPage", failingEndpointsPage},
@@ -148,6 +159,7 @@ func RunDurable(t *testing.T, openAt func(t *testing.T, folder string) store.Sto
 		{"KeysAscendAcrossReopen", keysAscendAcrossReopen},
 		{"RoutesVersionCountsAcrossReopen", routesVersionCountsAcrossReopen},
 		{"BacklogSurvivesReopen", backlogSurvivesReopen},
+		{"SendsSurviveReopen", sendsSurviveReopen},
 	} {
 		t.Run(c.promise, func(t *testing.T) {
 			folder := t.TempDir()

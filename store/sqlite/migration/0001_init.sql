@@ -9,12 +9,13 @@ CREATE TABLE counter (
 	name     TEXT PRIMARY KEY,
 	reserved INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO counter (name, reserved) VALUES ('directory', 1), ('event', 1), ('attempt', 1), ('outbox', 1);
+INSERT INTO counter (name, reserved) VALUES ('directory', 1), ('event', 1), ('attempt', 1), ('send', 1), ('outbox', 1);
 
 CREATE TABLE instance (
 	one              INTEGER PRIMARY KEY CHECK (one = 1),
 	sealed_id_secret BLOB NOT NULL,
-	created_at       INTEGER NOT NULL
+	created_at       INTEGER NOT NULL,
+	paused           INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE token (
@@ -31,6 +32,7 @@ CREATE TABLE tenant (
 	uid            TEXT,
 	name           TEXT NOT NULL,
 	rate_limit     INTEGER NOT NULL,
+	paused         INTEGER NOT NULL,
 	metadata       TEXT,
 	created_at     INTEGER NOT NULL,
 	updated_at     INTEGER NOT NULL,
@@ -52,6 +54,7 @@ CREATE TABLE endpoint (
 	protocol       TEXT NOT NULL,
 	timeout        INTEGER NOT NULL,
 	disabled       INTEGER NOT NULL,
+	paused         INTEGER NOT NULL,
 	event_types    TEXT,
 	channels       TEXT,
 	rate_limit     INTEGER NOT NULL,
@@ -159,19 +162,32 @@ CREATE TABLE delivery (
 	endpoint INTEGER NOT NULL,
 	event    INTEGER NOT NULL,
 	tried    INTEGER NOT NULL, -- scheduled attempts so far
-	retry_at INTEGER,          -- NULL while fresh
+	retry_at INTEGER,          -- NULL while fresh; one that was opened later never is
 	PRIMARY KEY (endpoint, event)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_retry ON delivery (endpoint, retry_at) WHERE retry_at IS NOT NULL;
 
+-- What is to be sent because somebody asked for it: the row goes when that has ended.
+CREATE TABLE send (
+	key      INTEGER PRIMARY KEY,
+	endpoint INTEGER NOT NULL,
+	event    INTEGER NOT NULL,
+	job      INTEGER NOT NULL, -- 0 is none
+	retried  INTEGER NOT NULL, -- by the endpoint's schedule
+	tried    INTEGER NOT NULL,
+	due_at   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX send_due ON send (endpoint, due_at);
+
 -- How each delivery ended. state is 5 succeeded, 6 exhausted, 7 cancelled.
 CREATE TABLE history (
-	event    INTEGER NOT NULL,
-	endpoint INTEGER NOT NULL,
-	state    INTEGER NOT NULL,
-	reason   TEXT, -- of a cancelled one
-	tried    INTEGER NOT NULL,
-	ended_at INTEGER NOT NULL,
+	event        INTEGER NOT NULL,
+	endpoint     INTEGER NOT NULL,
+	state        INTEGER NOT NULL,
+	reason       TEXT, -- of a cancelled one
+	tried        INTEGER NOT NULL,
+	ended_at     INTEGER NOT NULL,
+	recovered_at INTEGER, -- when a send succeeded for one that had not
 	PRIMARY KEY (event, endpoint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX history_failed ON history (endpoint, event) WHERE state <> 5;

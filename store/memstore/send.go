@@ -1,0 +1,128 @@
+package memstore
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
+)
+
+// InsertSends stores sends under keys that it gives, and opens deliveries.
+func (s *Store) InsertSends(ctx context.Context, _ time.Time, sends []store.Send, openings []store.Opening, once *store.Once) (keys []store.SendKey, opened []bool, err error) {
+	err = s.do(ctx, "InsertSends", func(db *state) error {
+		if err := db.replayed(once, onceNow(once)); err != nil {
+			return err
+		}
+		for i := range sends {
+			if !db.sendable(sends[i].Endpoint, sends[i].Event) {
+				return store.ErrNotFound
+			}
+		}
+		for i := range sends {
+			keys = append(keys, db.insertSend(&sends[i]))
+		}
+		for i := range openings {
+			opened = append(opened, db.openDelivery(&openings[i]))
+		}
+		db.claimChange(once)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return keys, opened, nil
+}
+
+// sendable says that there is something to send, and somebody to send it to.
+func (db *state) sendable(endpoint store.EndpointKey, event store.EventKey) bool {
+	ev, ep := db.events[event], db.endpoints[endpoint]
+	return ev != nil && ev.Payload != nil && ep != nil && !ep.deleted && ep.Tenant == ev.Tenant
+}
+
+func (db *state) insertSend(send *store.Send) store.SendKey {
+	db.lastSend++
+	stored := *send
+	stored.Key, stored.Tenant, stored.Tried = store.SendKey(db.lastSend), db.endpoints[send.Endpoint].Tenant, 0
+	stored.DueAt = instant(send.DueAt)
+	db.sends[stored.Key] = &stored
+	return stored.Key
+}
+
+// openDelivery opens a delivery after its event was accepted, and says whether it did.
+func (db *state) openDelivery(o *store.Opening) bool {
+	if !db.sendable(o.Endpoint, o.Event) || db.deliveries[o.Endpoint][o.Event] != nil {
+		return false
+	}
+	db.putDelivery(&store.DeliveryRecord{Endpoint: o.Endpoint, Event: o.Event, State: webhook.Waiting, RetryAt: instant(o.DueAt)})
+	return true
+}
+
+func (db *state) putDelivery(d *store.DeliveryRecord) {
+	if db.deliveries[d.Endpoint] == nil {
+		db.deliveries[d.Endpoint] = make(map[store.EventKey]*store.DeliveryRecord)
+	}
+	db.deliveries[d.Endpoint][d.Event] = d
+}
+
+// SendsOf returns an endpoint's open sends, soonest due first.
+func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error) {
+	return get(ctx, s, "SendsOf", func(db *state) ([]store.Send, error) {
+		found := db.sendsOf(endpoint)
+		return found[:min(limit, len(found))], nil
+	})
+}
+
+func (db *state) sendsOf(endpoint store.EndpointKey) (found []store.Send) {
+	for _, send := range db.sends {
+		if send.Endpoint == endpoint {
+			found = append(found, *send)
+		}
+	}
+	slices.SortFunc(found, func(a, b store.Send) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), cmp.Compare(a.Key, b.Key))
+	})
+	return found
+}
+
+// recordSend takes a send on, and by its success the delivery of its event: it says
+// whether that changed.
+func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
+	succeeded := o.Attempt != nil && o.Attempt.Succeeded
+	if send := db.sends[o.Send]; send != nil && (send.Tried == o.Tried || succeeded) {
+		if o.State.Ended() {
+			delete(db.sends, o.Send)
+		} else {
+			send.Tried, send.DueAt = o.Tried+1, instant(o.RetryAt)
+		}
+	}
+	d := db.deliveries[o.Endpoint][o.Event]
+	switch {
+	case !succeeded || d == nil:
+		return false
+	case !d.State.Ended():
+		end(d, webhook.Succeeded, "", now)
+	case d.State != webhook.Succeeded && d.RecoveredAt.IsZero():
+		d.RecoveredAt = instant(now)
+	default:
+		return false
+	}
+	return true
+}
+
+// Cancel ends the open deliveries among these, and says which those were.
+func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef) ([]bool, error) {
+	return get(ctx, s, "Cancel", func(db *state) (cancelled []bool, _ error) {
+		for _, ref := range deliveries {
+			d := db.deliveries[ref.Endpoint][ref.Event]
+			open := d != nil && !d.State.Ended()
+			if open {
+				end(d, webhook.Cancelled, webhook.CancelAsked, now)
+			}
+			cancelled = append(cancelled, open)
+		}
+		return cancelled, nil
+	})
+}
