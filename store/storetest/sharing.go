@@ -118,6 +118,8 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("InsertSends", keys, err)
 	keys, _, err = w.InsertSends(ctx, w.now, nil, nil, nil)
 	call("InsertSends of none", keys, err)
+	send, err := w.Send(ctx, 1)
+	call("Send", send, err)
 	sends, err := w.SendsOf(ctx, 1, 1)
 	call("SendsOf", sends, err)
 	cancelled, err := w.Cancel(ctx, w.now, nil)
