@@ -125,6 +125,17 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	cancelled, err := w.Cancel(ctx, w.now, nil)
 	call("Cancel", cancelled, err)
 
+	due, _, err := w.Due(ctx, w.now, 1)
+	call("Due", due, err)
+	promoted, err := w.Promote(ctx, w.now, []store.Promotion{{Event: 1, Tenant: 1}})
+	call("Promote", promoted, err)
+	call("CancelEvent", nil, w.CancelEvent(ctx, 1, 1, w.now))
+	rows, err := w.Outbox(ctx, 0, 1)
+	call("Outbox", rows, err)
+	call("DeleteOutbox", nil, w.DeleteOutbox(ctx, []store.OutboxKey{1}))
+	count, err := w.CountOutbox(ctx, 1)
+	call("CountOutbox", count, err)
+
 	event, err := w.Event(ctx, 1, 1)
 	call("Event", event, err)
 	event, err = w.EventByUID(ctx, 1, "uid")
