@@ -63,7 +63,7 @@ func benchmarkEngine(b *testing.B) (*neohook.Engine, http.Handler) {
 			b.Error(err)
 		}
 	})
-	if _, err := st.InitToken(b.Context(), store.Token{Hash: sha256.Sum256([]byte(token)), Organisation: string(neohook.DefaultOrganisation), Name: "bench", CreatedAt: time.Now()}); err != nil {
+	if _, err := st.InitToken(b.Context(), store.Token{Key: 1, Hash: sha256.Sum256([]byte(token)), Organisation: string(neohook.DefaultOrganisation), Name: "bench", Scopes: []string{"admin"}, CreatedAt: time.Now()}); err != nil {
 		b.Fatal(err)
 	}
 	if _, err := engine.CreateTenant(b.Context(), webhook.Tenant{Name: "Acme", UID: "acme"}); err != nil {

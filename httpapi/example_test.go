@@ -36,8 +36,8 @@ func ExampleNew() {
 	// Whoever holds the text of a token acts for its organisation.
 	const text = "nh_not_so_secret"
 	token := store.Token{
-		Hash: sha256.Sum256([]byte(text)), Organisation: string(neohook.DefaultOrganisation),
-		Name: "first", CreatedAt: time.Now(),
+		Key: 1, Hash: sha256.Sum256([]byte(text)), Organisation: string(neohook.DefaultOrganisation),
+		Name: "first", Scopes: []string{"admin"}, CreatedAt: time.Now(),
 	}
 	if _, err := st.InitToken(ctx, token); err != nil {
 		fmt.Println(err)

@@ -17,7 +17,7 @@ import (
 // Tokens says whom a token lets act. store.Tokens is one.
 type Tokens interface {
 	// Token returns the token whose text has this SHA-256, or store.ErrNotFound.
-	Token(ctx context.Context, hash [32]byte) (store.Token, error)
+	Token(ctx context.Context, hash [32]byte, now time.Time) (store.Token, error)
 }
 
 // tokenTTL is how long a token may go on being accepted after it was revoked.
@@ -49,7 +49,7 @@ func (t *tokens) organisation(ctx context.Context, text string) (webhook.Organis
 	if found && now.Before(known.until) {
 		return known.organisation, nil
 	}
-	token, err := t.source.Token(ctx, hash)
+	token, err := t.source.Token(ctx, hash, now)
 	if err != nil {
 		return "", err
 	}

@@ -89,7 +89,14 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	})
 
 	for text, organisation := range map[string]string{token: string(neohook.DefaultOrganisation), otherToken: otherOrg} {
-		made := store.Token{Hash: sha256.Sum256([]byte(text)), Organisation: organisation, Name: "test", CreatedAt: time.Now()}
+		key, err := st.NewKey(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := store.Token{
+			Key: store.TokenKey(key), Hash: sha256.Sum256([]byte(text)), Organisation: organisation, Name: "test",
+			Scopes: []string{"admin"}, CreatedAt: time.Now(),
+		}
 		if err := st.ReplaceToken(t.Context(), made); err != nil {
 			t.Fatal(err)
 		}

@@ -82,7 +82,7 @@ type Page struct {
 // A record's key is drawn first, with NewKey, so that whatever is derived from the key
 // can be made before the record is stored.
 type Directory interface {
-	// NewKey draws a key for a tenant or an endpoint.
+	// NewKey draws a key for a tenant, an endpoint or a token.
 	NewKey(ctx context.Context) (int64, error)
 
 	// InsertTenant stores a tenant under its own key, as version 1. It returns
@@ -93,7 +93,7 @@ type Directory interface {
 	// for its Organisation and CreatedAt, which stay, and raises the tenant's Routes
 	// version. It returns ErrNotFound, ErrStale or ErrConflict, the first that holds.
 	UpdateTenant(ctx context.Context, tenant Tenant) error
-	// DeleteTenant ends a tenant and all its endpoints; their UIDs are free again. Their
+	// DeleteTenant ends a tenant, all its endpoints and tokens; their UIDs are free again. Their
 	// history stays. It returns ErrNotFound.
 	DeleteTenant(ctx context.Context, key TenantKey, now time.Time) error
 	// Tenant and TenantByUID return ErrNotFound for a deleted one, and for one of

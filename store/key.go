@@ -15,6 +15,8 @@ type (
 	SendKey int64
 	// EventTypeKey is an event type's.
 	EventTypeKey int64
+	// TokenKey is a token's.
+	TokenKey int64
 	// JobKey is a job's.
 	JobKey int64
 	// ExpungeKey is an Expunge's.

@@ -45,23 +45,3 @@ type Instances interface {
 	// no Instance yet.
 	SetPaused(ctx context.Context, paused bool) error
 }
-
-// Token lets whoever presents its text act for an organisation.
-type Token struct {
-	// Hash is the SHA-256 of the text, which is nowhere stored.
-	Hash         [32]byte
-	Organisation string
-	Name         string
-	CreatedAt    time.Time
-}
-
-// Tokens keeps the hashes of API tokens.
-type Tokens interface {
-	// InitToken stores first if there is no token at all yet, and says whether it did.
-	InitToken(ctx context.Context, first Token) (stored bool, err error)
-	// ReplaceToken stores a token in place of all those of its organisation that have its
-	// name: what was lost opens nothing any more.
-	ReplaceToken(ctx context.Context, token Token) error
-	// Token returns the token of a hash, or ErrNotFound.
-	Token(ctx context.Context, hash [32]byte) (Token, error)
-}

@@ -14,11 +14,18 @@ import (
 	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/store"
 )
 
 // The API token that comes with a data folder. Its text is in a file there, readable by
 // the owner only; the store has its hash.
+
+// tokenStore is what is asked of the store here.
+type tokenStore interface {
+	store.Tokens
+	NewKey(ctx context.Context) (int64, error)
+}
 
 // errTokenLost is returned where the store knows tokens and the file has none of them.
 var errTokenLost = errors.New("the file with the API token is lost; make a new token with: neohook token --new --data")
@@ -34,7 +41,7 @@ const (
 // The text is written under another name first and takes its own once the store has the
 // hash. So whenever the process is cut short, either nothing was made or the next call
 // finishes it, and the file never holds what opens nothing.
-func ensureToken(ctx context.Context, tokens store.Tokens, folder string, now time.Time) (string, error) {
+func ensureToken(ctx context.Context, tokens tokenStore, folder string, now time.Time) (string, error) {
 	path := filepath.Join(folder, tokenFile)
 	text, err := readToken(path)
 	if err == nil {
@@ -58,25 +65,32 @@ func ensureToken(ctx context.Context, tokens store.Tokens, folder string, now ti
 }
 
 // replaceToken makes a new API token; the folder's former one opens nothing any more.
-func replaceToken(ctx context.Context, tokens store.Tokens, folder string, now time.Time) (string, error) {
+func replaceToken(ctx context.Context, tokens tokenStore, folder string, now time.Time) (string, error) {
 	path := filepath.Join(folder, tokenFile)
 	draft, text := path+".new", newToken()
 	if err := writeToken(draft, text); err != nil {
 		return "", err
 	}
-	if err := tokens.ReplaceToken(ctx, tokenOf(text, now)); err != nil {
+	token, err := tokenOf(ctx, tokens, text, now)
+	if err == nil {
+		err = tokens.ReplaceToken(ctx, token)
+	}
+	if err != nil {
 		return "", errors.Join(err, os.Remove(draft))
 	}
 	return text, settle(draft, path)
 }
 
 // check stores the token if the store has none, and sees to it that it is known.
-func check(ctx context.Context, tokens store.Tokens, folder, text string, now time.Time) error {
-	token := tokenOf(text, now)
+func check(ctx context.Context, tokens tokenStore, folder, text string, now time.Time) error {
+	token, err := tokenOf(ctx, tokens, text, now)
+	if err != nil {
+		return err
+	}
 	if _, err := tokens.InitToken(ctx, token); err != nil {
 		return err
 	}
-	_, err := tokens.Token(ctx, token.Hash)
+	_, err = tokens.Token(ctx, token.Hash, now)
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w %s", errTokenLost, folder)
 	}
@@ -89,11 +103,12 @@ func newToken() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
 }
 
-func tokenOf(text string, now time.Time) store.Token {
+func tokenOf(ctx context.Context, tokens tokenStore, text string, now time.Time) (store.Token, error) {
+	key, err := tokens.NewKey(ctx)
 	return store.Token{
-		Hash: sha256.Sum256([]byte(text)), Organisation: string(neohook.DefaultOrganisation),
-		Name: tokenName, CreatedAt: now,
-	}
+		Key: store.TokenKey(key), Hash: sha256.Sum256([]byte(text)), Organisation: string(neohook.DefaultOrganisation),
+		Name: tokenName, Scopes: []string{string(access.Admin)}, CreatedAt: now,
+	}, err
 }
 
 // readToken returns the token in a file. What is no token is an error.

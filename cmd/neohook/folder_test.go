@@ -46,7 +46,7 @@ func TestTokenIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
 	if err != nil || again != text {
 		t.Errorf("second call returns %q, %v; want the same token", again, err)
 	}
-	token, err := st.Token(t.Context(), sha256.Sum256([]byte(text)))
+	token, err := st.Token(t.Context(), sha256.Sum256([]byte(text)), time.Now())
 	if err != nil || token.Organisation != "org_default" {
 		t.Errorf("the store has %+v, %v; want the token's hash for org_default", token, err)
 	}
@@ -78,7 +78,11 @@ func TestTokenSurvivesAnEndBetweenTheSteps(t *testing.T) {
 			if err := writeToken(filepath.Join(folder, tokenFile+".new"), text); err != nil {
 				t.Fatal(err)
 			}
-			if stored, err := st.InitToken(t.Context(), tokenOf(text, time.Now())); err != nil || !stored {
+			token, err := tokenOf(t.Context(), st, text, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if stored, err := st.InitToken(t.Context(), token); err != nil || !stored {
 				t.Fatal(stored, err)
 			}
 		},
@@ -92,7 +96,7 @@ func TestTokenSurvivesAnEndBetweenTheSteps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := st.Token(t.Context(), sha256.Sum256([]byte(text))); err != nil {
+			if _, err := st.Token(t.Context(), sha256.Sum256([]byte(text)), time.Now()); err != nil {
 				t.Errorf("the token opens nothing: %v", err)
 			}
 			files, err := filepath.Glob(filepath.Join(folder, "token*"))
@@ -121,10 +125,10 @@ func TestLostTokenIsReplacedAndOpensNothing(t *testing.T) {
 	if err != nil || text == old {
 		t.Fatalf("replaceToken returns %q, %v; want another token than %q", text, err, old)
 	}
-	if _, err := st.Token(t.Context(), sha256.Sum256([]byte(text))); err != nil {
+	if _, err := st.Token(t.Context(), sha256.Sum256([]byte(text)), time.Now()); err != nil {
 		t.Errorf("the new token opens nothing: %v", err)
 	}
-	if _, err := st.Token(t.Context(), sha256.Sum256([]byte(old))); !errors.Is(err, store.ErrNotFound) {
+	if _, err := st.Token(t.Context(), sha256.Sum256([]byte(old)), time.Now()); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the old token gives %v, want ErrNotFound", err)
 	}
 	if again, err := ensureToken(t.Context(), st, folder, time.Now()); err != nil || again != text {

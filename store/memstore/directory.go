@@ -169,6 +169,7 @@ func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, _ time.Ti
 		}
 		t.deleted = true
 		t.routes++
+		db.deleteTokensOf(key)
 		for _, ep := range db.endpoints {
 			if ep.Tenant == key {
 				ep.deleted = true

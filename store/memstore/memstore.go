@@ -30,7 +30,10 @@ type state struct {
 	lastDirectory, lastEvent, lastAttempt, lastSend, lastOutbox int64
 
 	instance *store.Instance
-	tokens   []store.Token
+
+	tokens        []store.Token          // ascending by key
+	refusedTokens map[[32]byte]time.Time // until when; zero is for ever
+	expiredTokens map[store.TenantKey][]store.Expiry
 
 	tenants   map[store.TenantKey]*tenant
 	endpoints map[store.EndpointKey]*endpoint
@@ -72,9 +75,13 @@ type made struct {
 // New returns an empty store.
 func New() *Store {
 	return &Store{state: &state{
-		tenants:    make(map[store.TenantKey]*tenant),
-		endpoints:  make(map[store.EndpointKey]*endpoint),
-		once:       make(map[[16]byte]made),
+		tenants:   make(map[store.TenantKey]*tenant),
+		endpoints: make(map[store.EndpointKey]*endpoint),
+		once:      make(map[[16]byte]made),
+
+		refusedTokens: make(map[[32]byte]time.Time),
+		expiredTokens: make(map[store.TenantKey][]store.Expiry),
+
 		eventTypes: make(map[store.EventTypeKey]*store.EventType),
 		failing:    make(map[store.EndpointKey]store.Failing),
 		events:     make(map[store.EventKey]*store.Event),
@@ -229,41 +236,5 @@ func (s *Store) SetPaused(ctx context.Context, paused bool) error {
 			db.instance.Paused = paused
 		}
 		return nil
-	})
-}
-
-// InitToken stores first if there is no token at all yet, and says whether it did.
-func (s *Store) InitToken(ctx context.Context, first store.Token) (bool, error) {
-	return get(ctx, s, "InitToken", func(db *state) (bool, error) {
-		if len(db.tokens) > 0 {
-			return false, nil
-		}
-		first.CreatedAt = instant(first.CreatedAt)
-		db.tokens = append(db.tokens, first)
-		return true, nil
-	})
-}
-
-// ReplaceToken stores a token in place of all those of its organisation that have its name.
-func (s *Store) ReplaceToken(ctx context.Context, token store.Token) error {
-	return s.do(ctx, "ReplaceToken", func(db *state) error {
-		db.tokens = slices.DeleteFunc(db.tokens, func(old store.Token) bool {
-			return old.Hash == token.Hash || old.Organisation == token.Organisation && old.Name == token.Name
-		})
-		token.CreatedAt = instant(token.CreatedAt)
-		db.tokens = append(db.tokens, token)
-		return nil
-	})
-}
-
-// Token returns the token of a hash, or ErrNotFound.
-func (s *Store) Token(ctx context.Context, hash [32]byte) (store.Token, error) {
-	return get(ctx, s, "Token", func(db *state) (store.Token, error) {
-		for _, token := range db.tokens {
-			if token.Hash == hash {
-				return token, nil
-			}
-		}
-		return store.Token{}, store.ErrNotFound
 	})
 }

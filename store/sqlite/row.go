@@ -112,6 +112,20 @@ func textOrNull(text string) any {
 	return text
 }
 
+func timeOrNull(at time.Time) any {
+	if at.IsZero() {
+		return nil
+	}
+	return micros(at)
+}
+
+func keyOrNull[K ~int64](key K) any {
+	if key == 0 {
+		return nil
+	}
+	return int64(key)
+}
+
 func blobOrNull(blob []byte) any {
 	if len(blob) == 0 {
 		return nil

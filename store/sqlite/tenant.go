@@ -110,7 +110,7 @@ const (
 	deleteEndpointsSQL = `UPDATE endpoint SET deleted_at = ?2 WHERE tenant = ?1 AND deleted_at IS NULL`
 )
 
-// DeleteTenant ends a tenant and all its endpoints.
+// DeleteTenant ends a tenant, all its endpoints and tokens.
 func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
 		deleted, err := w.exec(ctx, deleteTenantSQL, int64(key), micros(now))
@@ -122,6 +122,9 @@ func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, now time.
 		}
 		delete(w.routes, key)
 		if _, err := w.exec(ctx, deleteFailingOfTenantSQL, int64(key)); err != nil {
+			return err
+		}
+		if err := w.deleteTokensOf(ctx, key); err != nil {
 			return err
 		}
 		_, err = w.exec(ctx, deleteEndpointsSQL, int64(key), micros(now))

@@ -12,10 +12,14 @@ func everythingSurvivesReopen(w *world, reopen func() *world) {
 	made := mustGet[store.Instance](w)(w.InitInstance(w.ctx, store.Instance{SealedIDSecret: []byte("sealed"), CreatedAt: w.now}))
 	w.must(w.SetPaused(w.ctx, true))
 	made.Paused = true
-	token := store.Token{Hash: [32]byte{5}, Organisation: organisation, Name: "first", CreatedAt: w.now}
+	token := w.newToken(0)
 	mustGet[bool](w)(w.InitToken(w.ctx, token))
+	w.must(w.RefuseToken(w.ctx, [32]byte{9}, w.now.Add(time.Hour), w.now))
 	tenant := w.newTenant("acme")
 	w.must(w.InsertTenant(w.ctx, tenant, nil))
+	portal := w.portalToken(tenant.Key, "a")
+	w.insertTokens(portal)
+	w.must(w.ExpireTokens(w.ctx, tenant.Key, store.Expiry{Now: w.now, At: portal.ExpiresAt}))
 	ep := w.newEndpoint(tenant.Key, "primary")
 	w.must(w.InsertEndpoint(w.ctx, ep, nil))
 	typed := w.types("invoice.paid")[0]
@@ -32,7 +36,10 @@ func everythingSurvivesReopen(w *world, reopen func() *world) {
 
 	w = reopen()
 	same(w, "instance", mustGet[store.Instance](w)(w.Instance(w.ctx)), made)
-	same(w, "token", mustGet[store.Token](w)(w.Token(w.ctx, token.Hash)), token)
+	same(w, "token", mustGet[store.Token](w)(w.Token(w.ctx, token.Hash, w.now)), token)
+	same(w, "portal's token", mustGet[store.Token](w)(w.Token(w.ctx, portal.Hash, w.now)), portal)
+	same(w, "refused", mustGet[bool](w)(w.Refused(w.ctx, store.SignedToken{Hash: [32]byte{9}}, w.now)), true)
+	same(w, "expired", mustGet[bool](w)(w.Refused(w.ctx, store.SignedToken{Tenant: tenant.Key}, portal.ExpiresAt)), true)
 	same(w, "tenant", mustGet[store.Tenant](w)(w.TenantByUID(w.ctx, organisation, "acme")), tenant)
 	same(w, "endpoint", mustGet[store.Endpoint](w)(w.EndpointByUID(w.ctx, tenant.Key, "primary")), ep)
 	same(w, "event type", w.eventType("invoice.paid"), typed)
@@ -137,25 +144,4 @@ func sendsSurviveReopen(w *world, reopen func() *world) {
 	if again := w.send(tenant, ep, event, false); again.Key <= want[1].Key {
 		w.Errorf("send key %d behind %d", again.Key, want[1].Key)
 	}
-}
-
-func deferredAndOutboxSurviveReopen(w *world, reopen func() *world) {
-	tenant := w.tenant()
-	event := w.deferred(tenant, time.Hour)
-	due := w.now.Add(time.Hour)
-	w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant, ""), nil, store.Announcement{Type: "a", Payload: []byte("{}")}))
-	rows := w.outbox()
-	w = reopen()
-	same(w, "outbox", w.outbox(), rows)
-	_, next := w.due(9)
-	same(w, "next", next, due)
-	w.must(w.DeleteOutbox(w.ctx, []store.OutboxKey{rows[0].Key}))
-	w = reopen()
-	w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant, ""), nil, store.Announcement{Type: "b"}))
-	if key := w.outbox()[0].Key; key <= rows[0].Key {
-		w.Errorf("key %d was in use", key)
-	}
-	w.now = due
-	keys, _ := w.due(9)
-	same(w, "due", keys, []store.EventKey{event})
 }

@@ -23,7 +23,6 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			events:   map[store.EventKey]store.EventKey{0: 0},
 			attempts: map[store.AttemptKey]store.AttemptKey{0: 0},
 			sends:    map[store.SendKey]store.SendKey{0: 0},
-			rows:     map[store.OutboxKey]store.OutboxKey{0: 0},
 		}
 		defer func() { _ = p.tested.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
@@ -40,14 +39,14 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"cancel":         p.cancel,
 			"setPaused":      p.setPaused,
 			"replay":         p.replay,
+			"insertToken":    p.insertToken,
+			"endTokens":      p.endTokens,
+			"readTokens":     p.readTokens,
 
 			"putEventTypes":   p.putEventTypes,
 			"deleteEventType": p.deleteEventType,
 			"readEventTypes":  p.readEventTypes,
 
-			"promote":       p.promote,
-			"cancelEvent":   p.cancelEvent,
-			"deleteOutbox":  p.deleteOutbox,
 			"readDirectory": p.readDirectory,
 			"readEvents":    p.readEvents,
 			"readAttempts":  p.readAttempts,
@@ -75,14 +74,12 @@ type pair struct {
 	tenants   []store.Tenant
 	endpoints []store.Endpoint
 	inserted  []store.EventKey // the tested store's
+	tokens    []store.Token
 
 	events   map[store.EventKey]store.EventKey // the tested store's to the model's
 	attempts map[store.AttemptKey]store.AttemptKey
 	sends    map[store.SendKey]store.SendKey
 	sent     []store.Send // under the tested store's keys
-	rows     map[store.OutboxKey]store.OutboxKey
-
-	deferrals int // events deferred so far
 }
 
 // agree compares two answers, or two errors.
@@ -102,7 +99,7 @@ func sameError(a, b error) bool {
 	if errors.As(a, &replayA) && errors.As(b, &replayB) {
 		return reflect.DeepEqual(replayA, replayB)
 	}
-	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrStale, store.ErrClosed, store.ErrNotDeferred} {
+	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrStale, store.ErrClosed} {
 		if errors.Is(a, known) && errors.Is(b, known) {
 			return true
 		}
@@ -119,8 +116,6 @@ func (p *pair) translate(v reflect.Value) reflect.Value {
 		return reflect.ValueOf(lookUp(p.attempts, key))
 	case store.SendKey:
 		return reflect.ValueOf(lookUp(p.sends, key))
-	case store.OutboxKey:
-		return reflect.ValueOf(lookUp(p.rows, key))
 	case time.Time:
 		return v
 	}

@@ -17,6 +17,17 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"PauseIsKept", pauseIsKept},
 		{"FirstTokenIsStoredOnce", firstTokenIsStoredOnce},
 		{"ReplacedTokenOpensNothing", replacedTokenOpensNothing},
+		{"TokenComesBackAsStored", tokenComesBackAsStored},
+		{"TokenNeedsItsTenant", tokenNeedsItsTenant},
+		{"RepeatedTokenIsStoredOnce", repeatedTokenIsStoredOnce},
+		{"TokensPageBothWays", tokensPageBothWays},
+		{"ExpiredTokenIsNotThere", expiredTokenIsNotThere},
+		{"DeletedTokenIsNotThere", deletedTokenIsNotThere},
+		{"DeletedTenantTakesItsTokensAlong", deletedTenantTakesItsTokensAlong},
+		{"ExpiringEndsATenantsTokens", expiringEndsATenantsTokens},
+		{"ExpiringSessionsEndsTheirTokens", expiringSessionsEndsTheirTokens},
+		{"ExpiringEndsATenantsSignedTokens", expiringEndsATenantsSignedTokens},
+		{"RefusedTokenIsRefusedUntilItExpires", refusedTokenIsRefusedUntilItExpires},
 
 		{"DrawnKeysAscend", drawnKeysAscend},
 		{"TenantComesBackAsStored", tenantComesBackAsStored},
@@ -107,21 +118,6 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"FailingEndpointsPage", failingEndpointsPage},
 		{"OutcomesAndAcceptsShareABatch", outcomesAndAcceptsShareABatch},
 
-		{"DeferredEventIsStoredWholeAndWaits", deferredEventIsStoredWholeAndWaits},
-		{"DueIsSoonestFirst", dueIsSoonestFirst},
-		{"PromotedEventWaitsAtItsEndpoints", promotedEventWaitsAtItsEndpoints},
-		{"EachPromotionHasItsVerdict", eachPromotionHasItsVerdict},
-		{"CancelledEventNeverComesDue", cancelledEventNeverComesDue},
-		{"DeferredEventsCountAsOpen", deferredEventsCountAsOpen},
-		{"OnlyARepeatMayComeLate", onlyARepeatMayComeLate},
-		{"AnnouncementComesBackAsStored", announcementComesBackAsStored},
-		{"OutboxPages", outboxPages},
-		{"AnnouncementIsStoredWithItsChange", announcementIsStoredWithItsChange},
-		{"AnnouncementIsAboutItsOutcome", announcementIsAboutItsOutcome},
-		{"OutcomeThatChangesNothingAnnouncesNothing", outcomeThatChangesNothingAnnouncesNothing},
-		{"FailingIsAnnouncedWhereItIsKept", failingIsAnnouncedWhereItIsKept},
-		{"AnnouncedEventIsAcceptedOnce", announcedEventIsAcceptedOnce},
-
 		{"LanesListWhoHasOpenDeliveries", lanesListWhoHasOpenDeliveries},
 		{"LanesPage", lanesPage},
 		{"OpenDeliveriesAreCountedByTenant", openDeliveriesAreCountedByTenant},
@@ -151,7 +147,6 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 
 		{"OneOfManyRepeatsIsAccepted", oneOfManyRepeatsIsAccepted},
 		{"OneOfManyHasTheUID", oneOfManyHasTheUID},
-		{"EventIsPromotedOrCancelled", eventIsPromotedOrCancelled},
 		{"LaterEventHasTheHigherKey", laterEventHasTheHigherKey},
 		{"ChangeCountsForCommitsThatBeginAfterIt", changeCountsForCommitsThatBeginAfterIt},
 		{"RoutesAreOneReading", routesAreOneReading},
@@ -176,7 +171,6 @@ func RunDurable(t *testing.T, openAt func(t *testing.T, folder string) store.Sto
 		{"RoutesVersionCountsAcrossReopen", routesVersionCountsAcrossReopen},
 		{"BacklogSurvivesReopen", backlogSurvivesReopen},
 		{"SendsSurviveReopen", sendsSurviveReopen},
-		{"DeferredAndOutboxSurviveReopen", deferredAndOutboxSurviveReopen},
 	} {
 		t.Run(c.promise, func(t *testing.T) {
 			folder := t.TempDir()

@@ -18,11 +18,39 @@ CREATE TABLE instance (
 	paused           INTEGER NOT NULL
 ) STRICT;
 
+-- From expires_at on a token is as good as gone.
 CREATE TABLE token (
-	hash         BLOB PRIMARY KEY, -- SHA-256 of the text
-	organisation TEXT NOT NULL,
-	name         TEXT NOT NULL,
-	created_at   INTEGER NOT NULL
+	key           INTEGER PRIMARY KEY,
+	hash          BLOB NOT NULL UNIQUE, -- SHA-256 of the text
+	organisation  TEXT NOT NULL,
+	tenant        INTEGER,              -- the only one it is for
+	name          TEXT NOT NULL,
+	scopes        TEXT,
+	portal        INTEGER NOT NULL,
+	capabilities  TEXT,
+	read_only     INTEGER NOT NULL,
+	feature_flags TEXT,
+	session       TEXT,
+	created_at    INTEGER NOT NULL,
+	expires_at    INTEGER
+) STRICT;
+CREATE INDEX token_organisation ON token (organisation, portal);
+CREATE INDEX token_tenant ON token (tenant, portal) WHERE tenant IS NOT NULL;
+CREATE INDEX token_expires_at ON token (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Signed tokens that are refused until they expire.
+CREATE TABLE refused_token (
+	hash       BLOB PRIMARY KEY,
+	expires_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refused_token_expires_at ON refused_token (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Signed tokens of a tenant that were issued by issued_at are refused from refused_at on.
+CREATE TABLE token_expiry (
+	tenant     INTEGER NOT NULL,
+	refused_at INTEGER NOT NULL,
+	issued_at  INTEGER NOT NULL,
+	PRIMARY KEY (tenant, refused_at)
 ) STRICT, WITHOUT ROWID;
 
 -- A deleted tenant or endpoint stays, marked: history refers to it.
