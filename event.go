@@ -43,6 +43,7 @@ func (o *Organisation) showEvent(tenant webhook.TenantID) func(*store.Event) web
 			ID: o.engine.records.IDs.Event(ev.AcceptedAt, ev.Key), Tenant: tenant,
 			UID: ev.UID, Type: ev.Type, Channels: ev.Channels, Tags: ev.Tags,
 			DeliverAt: ev.DeliverAt, CancelledAt: ev.CancelledAt, Payload: ev.Payload, AcceptedAt: ev.AcceptedAt,
+			PayloadTTL: ev.PayloadTTL,
 		}
 	}
 }

@@ -75,6 +75,10 @@ type Options struct {
 	// and 90 percent of it. It is judged where an attempt fails.
 	DisableAfter time.Duration
 
+	// Retention is how long what events leave behind is kept of tenants that do not say;
+	// a time that is 0 is webhook.DefaultRetention, but at most that of Events.
+	Retention webhook.Retention
+
 	// SvixHeaders adds svix-… signature headers beside the webhook-… ones.
 	SvixHeaders bool
 	// UserAgent is the field of that name in each request; "" = "Neohook/" and the version
@@ -114,6 +118,12 @@ func (o Options) withDefaults() (Options, error) {
 	o.MinFreeBytes = cmp.Or(o.MinFreeBytes, 256<<20)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
 	o.DisableAfter = cmp.Or(o.DisableAfter, 5*24*time.Hour)
+	if err := o.Retention.Validate(); err != nil {
+		return o, fmt.Errorf("neohook: Options.Retention: %w", err)
+	}
+	o.Retention = o.Retention.WithDefaults(webhook.Retention{
+		Payloads: webhook.DefaultRetention, Attempts: webhook.DefaultRetention, Events: webhook.DefaultRetention,
+	})
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -24,6 +24,7 @@ func TestOptionsThatCannotServe(t *testing.T) {
 		"MaxWaitingBytes":     {MaxWaitingBytes: -1},
 		"PublishWait":         {PublishWait: -1},
 		"Grace":               {Grace: -1},
+		"Retention":           {Retention: webhook.Retention{Events: time.Hour}},
 		"Egress":              {Adapter: memadapter.New(), Egress: loopback},
 		"SvixHeaders":         {Adapter: memadapter.New(), SvixHeaders: true},
 		"UserAgent":           {Adapter: memadapter.New(), UserAgent: "Acme"},

@@ -48,7 +48,8 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhoo
 	}
 	accept := store.Accept{
 		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels), Tags: slices.Clone(event.Tags),
-		Payload: append([]byte{}, event.Payload...), // nil would say that it is gone
+		PayloadTTL: event.PayloadTTL,
+		Payload:    append([]byte{}, event.Payload...), // nil would say that it is gone
 	}
 	// A tenant whose endpoints change between the routing and the commit is routed again;
 	// one that never stops changing must not hold the publisher for ever.

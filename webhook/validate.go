@@ -37,6 +37,7 @@ func (t *Tenant) Validate() error {
 	checkText(&bad, "name", t.Name)
 	checkUID(&bad, TenantPrefix, t.UID)
 	checkRateLimit(&bad, t.RateLimit)
+	t.Retention.check(&bad)
 	checkMetadata(&bad, t.Metadata)
 	return bad.Err()
 }
@@ -91,6 +92,7 @@ func (e *Event) Validate() error {
 	}
 	checkNames(&bad, "channels", e.Channels, MaxEventChannels)
 	checkNames(&bad, "tags", e.Tags, MaxEventTags)
+	checkPayloadTTL(&bad, e.PayloadTTL)
 	return bad.Err()
 }
 

@@ -27,7 +27,7 @@ type Translator struct {
 func (tr *Translator) Tenant(t *store.Tenant) webhook.Tenant {
 	return webhook.Tenant{
 		ID: tr.IDs.Tenant(t.CreatedAt, t.Key), Organisation: webhook.OrganisationID(t.Organisation),
-		UID: t.UID, Name: t.Name, RateLimit: t.RateLimit, Paused: t.Paused, Metadata: maps.Clone(t.Metadata),
+		UID: t.UID, Name: t.Name, RateLimit: t.RateLimit, Paused: t.Paused, Retention: t.Retention, Metadata: maps.Clone(t.Metadata),
 		CreatedAt: t.CreatedAt, UpdatedAt: t.UpdatedAt,
 	}
 }
@@ -35,7 +35,7 @@ func (tr *Translator) Tenant(t *store.Tenant) webhook.Tenant {
 // PutTenant writes into a stored tenant what callers rule over, sharing nothing with t.
 func PutTenant(into *store.Tenant, t *webhook.Tenant) {
 	into.UID, into.Name, into.RateLimit, into.Metadata = t.UID, t.Name, t.RateLimit, cloneMap(t.Metadata)
-	into.Paused = t.Paused
+	into.Paused, into.Retention = t.Paused, t.Retention
 }
 
 // cloneMap and cloneSlice make nil of what is empty, as stores do.

@@ -30,7 +30,7 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 	db.lastEvent++
 	event := &store.Event{
 		Key: store.EventKey(db.lastEvent), Tenant: a.Tenant, UID: a.UID, Type: a.Type, Channels: list(a.Channels),
-		Tags: list(a.Tags), DeliverAt: instantOrZero(a.DeliverAt),
+		Tags: list(a.Tags), DeliverAt: instantOrZero(a.DeliverAt), PayloadTTL: a.PayloadTTL.Truncate(time.Microsecond),
 		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
 	}
 	db.events[event.Key] = event

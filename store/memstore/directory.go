@@ -52,6 +52,9 @@ func (s *Store) Replay(ctx context.Context, once *store.Once, now time.Time) err
 
 func cleanTenant(t store.Tenant) store.Tenant {
 	t.Metadata = table(t.Metadata)
+	for _, kept := range []*time.Duration{&t.Retention.Payloads, &t.Retention.Attempts, &t.Retention.Events} {
+		*kept = kept.Truncate(time.Microsecond)
+	}
 	t.CreatedAt, t.UpdatedAt = instant(t.CreatedAt), instant(t.UpdatedAt)
 	return t
 }

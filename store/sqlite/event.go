@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, tags, deliver_at, payload)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, tags, deliver_at, payload_ttl, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertEventSpanSQL = `INSERT OR IGNORE INTO event_span (tenant, span) VALUES (?, ?)`
 )
 
@@ -23,7 +23,8 @@ func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.A
 		return err
 	}
 	_, err := w.exec(ctx, insertEventSQL, int64(key), int64(a.Tenant), micros(now),
-		a.Type, listOrNull(a.Channels), textOrNull(a.UID), listOrNull(a.Tags), microsOrNull(a.DeliverAt), payload)
+		a.Type, listOrNull(a.Channels), textOrNull(a.UID), listOrNull(a.Tags), microsOrNull(a.DeliverAt),
+		numberOrNull(a.PayloadTTL.Microseconds()), payload)
 	return err
 }
 
@@ -38,7 +39,7 @@ func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid 
 }
 
 const (
-	eventColumns  = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at`
+	eventColumns  = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at, payload_ttl`
 	eventSQL      = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
 	eventByUIDSQL = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
 	eventsUpSQL   = `SELECT ` + eventColumns + ` FROM event_span
@@ -56,6 +57,7 @@ func scanEvent(r *row) store.Event {
 		Key: store.EventKey(r.int()), Tenant: store.TenantKey(r.int()),
 		UID: r.text(), Type: r.text(), Channels: r.strings(), Tags: r.strings(),
 		AcceptedAt: r.time(), DeliverAt: r.timeOrZero(), CancelledAt: r.timeOrZero(),
+		PayloadTTL: r.duration(),
 	}
 }
 

@@ -114,7 +114,8 @@ func (s *Store) LoseTransaction(ctx context.Context) error {
 }
 
 func insertProbe(ctx context.Context, w *writer, tenant int64) error {
-	_, err := w.exec(ctx, insertTenantSQL, tenant, "org", nil, "", int64(0), int64(0), nil, int64(0), int64(0))
+	_, err := w.exec(ctx, insertTenantSQL, tenant, "org", nil, "",
+		int64(0), int64(0), int64(0), int64(0), int64(0), nil, int64(0), int64(0))
 	return err
 }
 

@@ -41,7 +41,7 @@ const (
 	deleteOutboxSQL = `DELETE FROM outbox WHERE key = ?`
 	countOutboxSQL  = `SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)`
 	outboxSQL       = `SELECT outbox.key, outbox.tenant, outbox.organisation, tenant_uid, outbox.uid, outbox.type, outbox.channels, outbox.tags,
-			outbox.deliver_at, payload_ttl, outbox.payload, details, about_tenant, about_endpoint, about_event, about_attempt,
+			outbox.deliver_at, outbox.payload_ttl, outbox.payload, details, about_tenant, about_endpoint, about_event, about_attempt,
 			tenant.organisation, tenant.uid, tenant.created_at, endpoint.uid, endpoint.created_at, event.uid, event.accepted_at,
 			attempt.status_code, attempt.started_at
 		FROM outbox

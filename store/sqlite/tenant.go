@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/webhook"
 )
 
 const (
-	tenantColumns = `key, organisation, uid, name, rate_limit, paused, metadata, created_at, updated_at, version`
+	tenantColumns = `key, organisation, uid, name, rate_limit, paused, payloads_kept, attempts_kept, events_kept, metadata, created_at, updated_at, version`
 	tenantSQL     = `SELECT ` + tenantColumns + ` FROM tenant WHERE key = ? AND organisation = ? AND deleted_at IS NULL`
 	tenantUIDSQL  = `SELECT ` + tenantColumns + ` FROM tenant WHERE organisation = ? AND uid = ? AND deleted_at IS NULL`
 	tenantsUpSQL  = `SELECT ` + tenantColumns + ` FROM tenant WHERE organisation = ? AND key > ? AND deleted_at IS NULL
@@ -21,7 +22,9 @@ const (
 func scanTenant(r *row) store.Tenant {
 	return store.Tenant{
 		Key: store.TenantKey(r.int()), Organisation: r.text(), UID: r.text(), Name: r.text(),
-		RateLimit: int(r.int()), Paused: r.bool(), Metadata: r.metadata(),
+		RateLimit: int(r.int()), Paused: r.bool(),
+		Retention: webhook.Retention{Payloads: r.duration(), Attempts: r.duration(), Events: r.duration()},
+		Metadata:  r.metadata(),
 		CreatedAt: r.time(), UpdatedAt: r.time(), Version: r.int(),
 	}
 }
@@ -42,9 +45,9 @@ func (s *Store) Tenants(ctx context.Context, organisation string, page store.Pag
 	return readAll(ctx, s, scanTenant, query, organisation, after, int64(page.Limit))
 }
 
-const insertTenantSQL = `INSERT INTO tenant (key, organisation, uid, name, rate_limit, paused, metadata,
-		created_at, updated_at, version, routes_version)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)`
+const insertTenantSQL = `INSERT INTO tenant (key, organisation, uid, name, rate_limit, paused, payloads_kept, attempts_kept, events_kept,
+		metadata, created_at, updated_at, version, routes_version)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)`
 
 // InsertTenant stores a tenant under its own key, as version 1.
 func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.Once) error {
@@ -56,7 +59,9 @@ func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.On
 			return err
 		}
 		_, err := w.exec(ctx, insertTenantSQL, int64(t.Key), t.Organisation, textOrNull(t.UID), t.Name,
-			int64(t.RateLimit), integer(t.Paused), mapOrNull(t.Metadata), micros(t.CreatedAt), micros(t.UpdatedAt))
+			int64(t.RateLimit), integer(t.Paused),
+			t.Retention.Payloads.Microseconds(), t.Retention.Attempts.Microseconds(), t.Retention.Events.Microseconds(),
+			mapOrNull(t.Metadata), micros(t.CreatedAt), micros(t.UpdatedAt))
 		return err
 	})
 }
@@ -76,8 +81,8 @@ func (w *writer) checkTenantUID(ctx context.Context, t *store.Tenant) error {
 	return err
 }
 
-const updateTenantSQL = `UPDATE tenant SET uid = ?2, name = ?3, rate_limit = ?4, paused = ?5, metadata = ?6, updated_at = ?7, version = ?8,
-		routes_version = routes_version + 1
+const updateTenantSQL = `UPDATE tenant SET uid = ?2, name = ?3, rate_limit = ?4, paused = ?5, payloads_kept = ?6, attempts_kept = ?7, events_kept = ?8,
+		metadata = ?9, updated_at = ?10, version = ?11, routes_version = routes_version + 1
 	WHERE key = ?1`
 
 // UpdateTenant replaces the tenant whose version is one lower than the record's.
@@ -100,7 +105,9 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 		}
 		delete(w.routes, t.Key)
 		_, err = w.exec(ctx, updateTenantSQL, int64(t.Key), textOrNull(t.UID), t.Name,
-			int64(t.RateLimit), integer(t.Paused), mapOrNull(t.Metadata), micros(t.UpdatedAt), t.Version)
+			int64(t.RateLimit), integer(t.Paused),
+			t.Retention.Payloads.Microseconds(), t.Retention.Attempts.Microseconds(), t.Retention.Events.Microseconds(),
+			mapOrNull(t.Metadata), micros(t.UpdatedAt), t.Version)
 		return err
 	})
 }

@@ -16,6 +16,7 @@ func acceptedEventIsStoredWhole(w *world) {
 	accept := w.accept(tenant, a, b)
 	accept.UID, accept.Type, accept.Channels = "order-1", "order.made", []string{"eu", "\"q\""}
 	accept.Tags = []string{"order-1", "\"t\""}
+	accept.PayloadTTL = 5*24*time.Hour + 999
 	accept.Payload = []byte("{\n \"a\": 1.0 }")
 	w.now = w.now.Add(999) // cut to the microsecond
 	verdict := w.verdict(accept)
@@ -26,7 +27,7 @@ func acceptedEventIsStoredWhole(w *world) {
 	}
 	want := store.Event{
 		Key: verdict.Event, Tenant: tenant, UID: "order-1", Type: "order.made", Channels: accept.Channels, Tags: accept.Tags,
-		Payload: accept.Payload, AcceptedAt: accepted,
+		PayloadTTL: 5 * 24 * time.Hour, Payload: accept.Payload, AcceptedAt: accepted,
 	}
 	same(w, "Event", mustGet[store.Event](w)(w.Event(w.ctx, tenant, verdict.Event)), want)
 	same(w, "EventByUID", mustGet[store.Event](w)(w.EventByUID(w.ctx, tenant, "order-1")), want)

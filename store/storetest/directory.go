@@ -24,12 +24,14 @@ func tenantComesBackAsStored(w *world) {
 	east := time.FixedZone("east", 2*3600)
 	stored := store.Tenant{
 		Key: store.TenantKey(w.key()), Organisation: organisation, UID: "acme", Name: "Acme “Ünïcode”\x00, 'quoted'",
-		RateLimit: 65_535, Paused: true, Metadata: map[string]string{"plan": "gold", "": "\n\"<&>"},
+		RateLimit: 65_535, Paused: true, Retention: webhook.Retention{Payloads: 24*time.Hour + 999, Attempts: 25 * time.Hour, Events: 26 * time.Hour},
+		Metadata:  map[string]string{"plan": "gold", "": "\n\"<&>"},
 		CreatedAt: w.now.Add(999).In(east), UpdatedAt: w.now.Add(time.Hour).In(east), Version: 17,
 	}
 	w.must(w.InsertTenant(w.ctx, stored, nil))
 	want := stored
 	want.CreatedAt, want.UpdatedAt, want.Version = w.now, w.now.Add(time.Hour), 1
+	want.Retention.Payloads = 24 * time.Hour
 	same(w, "Tenant", mustGet[store.Tenant](w)(w.Tenant(w.ctx, organisation, want.Key)), want)
 	same(w, "TenantByUID", mustGet[store.Tenant](w)(w.TenantByUID(w.ctx, organisation, "acme")), want)
 	same(w, "Routes", mustGet[store.Routes](w)(w.Routes(w.ctx, want.Key)).Tenant, want)
@@ -38,6 +40,10 @@ func tenantComesBackAsStored(w *world) {
 	w.must(w.InsertTenant(w.ctx, bare, nil))
 	bare.Metadata, bare.Version = nil, 1
 	same(w, "with nothing in it", mustGet[store.Tenant](w)(w.Tenant(w.ctx, organisation, bare.Key)), bare)
+
+	bare.Retention, bare.Version = webhook.Retention{Attempts: 48 * time.Hour}, 2
+	w.must(w.UpdateTenant(w.ctx, bare))
+	same(w, "updated", mustGet[store.Tenant](w)(w.Tenant(w.ctx, organisation, bare.Key)), bare)
 }
 
 func endpointComesBackAsStored(w *world) {

@@ -61,6 +61,9 @@ CREATE TABLE tenant (
 	name           TEXT NOT NULL,
 	rate_limit     INTEGER NOT NULL,
 	paused         INTEGER NOT NULL,
+	payloads_kept  INTEGER NOT NULL, -- for so long; 0 is the engine's
+	attempts_kept  INTEGER NOT NULL,
+	events_kept    INTEGER NOT NULL,
 	metadata       TEXT,
 	created_at     INTEGER NOT NULL,
 	updated_at     INTEGER NOT NULL,
@@ -144,6 +147,7 @@ CREATE TABLE event (
 	tags         TEXT,
 	deliver_at   INTEGER, -- of a deferred event
 	cancelled_at INTEGER, -- when it was cancelled before that
+	payload_ttl  INTEGER, -- where it has its own
 	payload      BLOB,    -- as it came; NULL once it is gone
 	span         INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
 ) STRICT;
