@@ -22,8 +22,12 @@ func (nothing) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict, e
 func (nothing) Delivery(context.Context, store.EndpointKey, store.EventKey) (store.DeliveryRecord, error) {
 	return store.DeliveryRecord{}, nil
 }
+
+func (nothing) Send(context.Context, store.SendKey) (store.Send, error) {
+	return store.Send{}, nil
+}
 func (nothing) Committed(time.Time, []lane.Delivery, []outcome.Done) {}
-func (nothing) Reread(time.Time, []store.Accept)                     {}
+func (nothing) Reread(time.Time, []store.Lane)                       {}
 
 // BenchmarkTally is all the counting for an event that is published, committed in a
 // batch of 16 and delivered at once: ns/op is per event.

@@ -44,6 +44,8 @@ type Sends interface {
 	// or to such an endpoint, is ErrNotFound, and then nothing is stored. A once that was
 	// seen before is *ReplayError, as for directory changes.
 	InsertSends(ctx context.Context, now time.Time, sends []Send, openings []Opening, once *Once) (keys []SendKey, opened []bool, err error)
+	// Send returns an open send, or ErrNotFound.
+	Send(ctx context.Context, key SendKey) (Send, error)
 	// SendsOf returns up to limit open sends to an endpoint, soonest due first.
 	// Backlog.Lanes lists an endpoint that has some.
 	SendsOf(ctx context.Context, endpoint EndpointKey, limit int) ([]Send, error)

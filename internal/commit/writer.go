@@ -27,6 +27,7 @@ import (
 type Store interface {
 	store.Committer
 	Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error)
+	Send(ctx context.Context, key store.SendKey) (store.Send, error)
 }
 
 // Lanes are told what is stored, in the order of the commits.
@@ -34,8 +35,9 @@ type Lanes interface {
 	// Committed hands over the deliveries that were accepted and those whose outcome was
 	// recorded.
 	Committed(now time.Time, accepted []lane.Delivery, recorded []outcome.Done)
-	// Reread says that endpoints may have open deliveries that were never handed over.
-	Reread(now time.Time, accepts []store.Accept)
+	// Reread says that endpoints may have open deliveries and sends that were never handed
+	// over.
+	Reread(now time.Time, lanes []store.Lane)
 }
 
 // Limits shape the batches. The zero value is the defaults.
@@ -66,33 +68,48 @@ type Writer struct {
 	limits   Limits
 	log      *slog.Logger
 
+	changes chan *change
+	next    *change       // taken out of changes; nil is none
+	stopped chan struct{} // closed when Run has ended
+
 	// recent is the running mean of events in a batch, times 8.
 	recent int
 }
 
 // New returns a Writer that takes from the queues and tells the lanes.
 func New(st Store, in *intake.Queue, out *outcome.Queue, lanes Lanes, limits Limits, log *slog.Logger) *Writer {
-	return &Writer{store: st, intake: in, outcomes: out, lanes: lanes, limits: limits.withDefaults(), log: log}
+	return &Writer{
+		store: st, intake: in, outcomes: out, lanes: lanes, limits: limits.withDefaults(), log: log,
+		changes: make(chan *change, mostWaiting), stopped: make(chan struct{}),
+	}
 }
 
 // Run writes until ctx ends; then it writes what is still queued and returns. Both
 // queues must have been closed to newcomers by then, or what comes later is not written.
+// Changes that have not begun by then are not made.
 // It returns an error where the store fails to take the last outcomes.
 func (w *Writer) Run(ctx context.Context) error {
+	defer close(w.stopped)
 	for w.await(ctx) {
 		if err := w.write(ctx); err != nil {
 			w.log.ErrorContext(ctx, "outcomes could not be stored, trying again", "error", err)
 			pause(ctx, w.limits.Pause)
+			continue
 		}
+		w.changeNext(ctx)
 	}
 	return w.flush(context.WithoutCancel(ctx))
 }
 
-// await returns true when there is a batch worth writing, false when ctx has ended.
+// await returns true when there is a batch worth writing, or a change to make; false when
+// ctx has ended.
 func (w *Writer) await(ctx context.Context) bool {
 	for ctx.Err() == nil {
 		if w.intake.Len() > 0 {
 			w.gather(ctx)
+			return true
+		}
+		if w.next != nil {
 			return true
 		}
 		count, since := w.outcomes.Waiting()
@@ -109,6 +126,8 @@ func (w *Writer) await(ctx context.Context) bool {
 		case <-ripe:
 		case <-w.intake.Bell():
 		case <-w.outcomes.Bell():
+		case w.next = <-w.changes:
+			return true
 		}
 	}
 	return false
@@ -277,12 +296,12 @@ func (w *Writer) unrecorded(ctx context.Context, done []outcome.Done) ([]outcome
 			left = append(left, d)
 			continue
 		}
-		record, err := w.store.Delivery(ctx, d.Outcome.Endpoint, d.Outcome.Event)
+		recorded, err := w.recorded(ctx, &d.Outcome)
 		switch {
-		case err != nil && !errors.Is(err, store.ErrNotFound):
+		case err != nil:
 			w.lanes.Committed(time.Now(), nil, stored)
 			return append(left, done[i:]...), err
-		case err == nil && (record.State.Ended() || record.Tried > d.Outcome.Tried):
+		case recorded:
 			stored = append(stored, d)
 		default:
 			d.Doubtful = false
@@ -293,14 +312,32 @@ func (w *Writer) unrecorded(ctx context.Context, done []outcome.Done) ([]outcome
 	return left, nil
 }
 
+// recorded says whether the store has an outcome.
+func (w *Writer) recorded(ctx context.Context, o *store.Outcome) (bool, error) {
+	if o.Send != 0 {
+		send, err := w.store.Send(ctx, o.Send)
+		if errors.Is(err, store.ErrNotFound) {
+			return true, nil // it has ended
+		}
+		return send.Tried > o.Tried, err
+	}
+	delivery, err := w.store.Delivery(ctx, o.Endpoint, o.Event)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return delivery.State.Ended() || delivery.Tried > o.Tried, err
+}
+
 // giveUp answers publishers with an error.
 func (w *Writer) giveUp(items []*intake.Item, err error) {
 	if errors.Is(err, store.ErrCommitUnknown) {
-		accepts := make([]store.Accept, len(items))
-		for i, item := range items {
-			accepts[i] = item.Accept
+		var concerned []store.Lane
+		for _, item := range items {
+			for _, endpoint := range item.Accept.Endpoints {
+				concerned = append(concerned, store.Lane{Endpoint: endpoint, Tenant: item.Accept.Tenant})
+			}
 		}
-		w.lanes.Reread(time.Now(), accepts)
+		w.lanes.Reread(time.Now(), concerned)
 	}
 	for _, item := range items {
 		item.Done(store.Verdict{}, err)

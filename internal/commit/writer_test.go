@@ -27,6 +27,7 @@ type ledger struct {
 	next    store.EventKey
 	events  []string // types of stored events
 	tried   map[store.EventKey]int
+	sent    map[store.SendKey]int
 	unread  int // so many of the next look-ups fail
 }
 
@@ -51,7 +52,11 @@ func (l *ledger) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict,
 	}
 	for _, out := range batch.Outcomes {
 		if l.tried == nil {
-			l.tried = make(map[store.EventKey]int)
+			l.tried, l.sent = make(map[store.EventKey]int), make(map[store.SendKey]int)
+		}
+		if out.Send != 0 {
+			l.sent[out.Send]++
+			continue
 		}
 		l.tried[out.Event]++
 	}
@@ -65,6 +70,16 @@ func (l *ledger) Delivery(_ context.Context, _ store.EndpointKey, event store.Ev
 		return store.DeliveryRecord{}, errors.New("disk error")
 	}
 	return store.DeliveryRecord{Event: event, State: webhook.Waiting, Tried: l.tried[event]}, nil
+}
+
+// Send is one that has no outcome yet, unless it was counted.
+func (l *ledger) Send(_ context.Context, key store.SendKey) (store.Send, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unread--; l.unread >= 0 {
+		return store.Send{}, errors.New("disk error")
+	}
+	return store.Send{Key: key, Tried: l.sent[key]}, nil
 }
 
 // told is lanes that note what they are told.
@@ -86,11 +101,11 @@ func (l *told) Committed(_ time.Time, accepted []lane.Delivery, recorded []outco
 	}
 }
 
-func (l *told) Reread(_ time.Time, accepts []store.Accept) {
+func (l *told) Reread(_ time.Time, lanes []store.Lane) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, accept := range accepts {
-		l.reread = append(l.reread, accept.Endpoints...)
+	for _, lane := range lanes {
+		l.reread = append(l.reread, lane.Endpoint)
 	}
 }
 
@@ -100,12 +115,14 @@ type rig struct {
 	told     *told
 	intake   *intake.Queue
 	outcomes *outcome.Queue
+	writer   *Writer
 	stop     func() error
 }
 
 func run(t *testing.T, l *ledger) *rig {
 	r := &rig{ledger: l, told: &told{}, intake: intake.New(intake.Limits{Bytes: 1 << 20, Wait: time.Second}), outcomes: outcome.New()}
 	w := New(l, r.intake, r.outcomes, r.told, Limits{}, slog.New(slog.DiscardHandler))
+	r.writer = w
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

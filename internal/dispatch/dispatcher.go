@@ -97,14 +97,13 @@ func (d *Dispatcher) Committed(now time.Time, accepted []lane.Delivery, recorded
 	d.start()
 }
 
-// Reread says that endpoints may have open deliveries that were never handed over.
-func (d *Dispatcher) Reread(now time.Time, accepts []store.Accept) {
+// Reread says that endpoints may have open deliveries and sends that were never handed
+// over.
+func (d *Dispatcher) Reread(now time.Time, lanes []store.Lane) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, accept := range accepts {
-		for _, endpoint := range accept.Endpoints {
-			d.board.Recover(now, accept.Tenant, endpoint)
-		}
+	for _, l := range lanes {
+		d.board.Recover(now, l.Tenant, l.Endpoint)
 	}
 	d.start()
 }

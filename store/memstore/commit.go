@@ -164,7 +164,7 @@ func (s *Store) CountOpen(ctx context.Context, tenant store.TenantKey, limit int
 			}
 		}
 		for event := range db.deferred {
-			if db.events[event].Tenant == tenant {
+			if ev := db.events[event]; ev != nil && ev.Tenant == tenant {
 				count++
 			}
 		}

@@ -37,6 +37,9 @@ func (db *state) waiting() []store.DeferredEvent {
 	waiting := make([]store.DeferredEvent, 0, len(db.deferred))
 	for key := range db.deferred {
 		ev := db.events[key]
+		if ev == nil {
+			continue
+		}
 		waiting = append(waiting, store.DeferredEvent{
 			Event: key, Tenant: ev.Tenant, DueAt: ev.DeliverAt, Type: ev.Type, Channels: list(ev.Channels),
 		})
@@ -59,7 +62,7 @@ func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Pro
 }
 
 func (db *state) promote(p *store.Promotion) store.VerdictKind {
-	if _, waits := db.deferred[p.Event]; !waits {
+	if _, waits := db.deferred[p.Event]; !waits || db.events[p.Event] == nil {
 		return store.Gone
 	}
 	t, err := db.tenant(p.Tenant)

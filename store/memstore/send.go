@@ -67,6 +67,16 @@ func (db *state) putDelivery(d *store.DeliveryRecord) {
 	db.deliveries[d.Endpoint][d.Event] = d
 }
 
+// Send returns an open send, or ErrNotFound.
+func (s *Store) Send(ctx context.Context, key store.SendKey) (store.Send, error) {
+	return get(ctx, s, "Send", func(db *state) (store.Send, error) {
+		if send := db.sends[key]; send != nil {
+			return *send, nil
+		}
+		return store.Send{}, store.ErrNotFound
+	})
+}
+
 // SendsOf returns an endpoint's open sends, soonest due first.
 func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error) {
 	return get(ctx, s, "SendsOf", func(db *state) ([]store.Send, error) {

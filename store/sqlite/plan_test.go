@@ -41,7 +41,7 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"due": dueSQL, "next due": nextDueSQL, "deferred": deferredSQL, "delete deferred": deleteDeferredSQL, "deferral": deferralSQL,
 		"cancel event": cancelEventSQL, "event there": eventThereSQL,
 		"in outbox": inOutboxSQL, "delete outbox": deleteOutboxSQL, "outbox": outboxSQL,
-		"insert send": insertSendSQL, "open delivery": openDeliverySQL, "sends": sendsOfSQL, "retry send": retrySendSQL, "end send": endSendSQL,
+		"insert send": insertSendSQL, "open delivery": openDeliverySQL, "send": sendSQL, "sends": sendsOfSQL, "retry send": retrySendSQL, "end send": endSendSQL,
 		"recover delivery": recoverDeliverySQL,
 		"ledger block":     ledgerBlockSQL, "delete ledger blocks": deleteLedgerBlockSQL, "delete ledger run": deleteLedgerRunSQL,
 	} {

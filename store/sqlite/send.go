@@ -71,9 +71,12 @@ func (w *writer) openLater(ctx context.Context, o *store.Opening) (bool, error) 
 	return inserted == 1, err
 }
 
-const sendsOfSQL = `SELECT send.key, endpoint.tenant, send.endpoint, event, job, retried, tried, due_at
-	FROM send CROSS JOIN endpoint ON endpoint.key = send.endpoint
-	WHERE send.endpoint = ? ORDER BY due_at, send.key LIMIT ?`
+const (
+	sendColumns = `SELECT send.key, endpoint.tenant, send.endpoint, event, job, retried, tried, due_at
+	FROM send CROSS JOIN endpoint ON endpoint.key = send.endpoint `
+	sendSQL    = sendColumns + `WHERE send.key = ?`
+	sendsOfSQL = sendColumns + `WHERE send.endpoint = ? ORDER BY due_at, send.key LIMIT ?`
+)
 
 func scanSend(r *row) store.Send {
 	return store.Send{
@@ -81,6 +84,11 @@ func scanSend(r *row) store.Send {
 		Event: store.EventKey(r.int()), Job: store.JobKey(r.int()),
 		Retried: r.bool(), Tried: int(r.int()), DueAt: r.time(),
 	}
+}
+
+// Send returns an open send, or ErrNotFound.
+func (s *Store) Send(ctx context.Context, key store.SendKey) (store.Send, error) {
+	return readFirst(ctx, s, scanSend, sendSQL, int64(key))
 }
 
 // SendsOf returns an endpoint's open sends, soonest due first.

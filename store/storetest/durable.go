@@ -145,3 +145,24 @@ func sendsSurviveReopen(w *world, reopen func() *world) {
 		w.Errorf("send key %d behind %d", again.Key, want[1].Key)
 	}
 }
+
+func deferredAndOutboxSurviveReopen(w *world, reopen func() *world) {
+	tenant := w.tenant()
+	event := w.deferred(tenant, time.Hour)
+	due := w.now.Add(time.Hour)
+	w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant, ""), nil, store.Announcement{Type: "a", Payload: []byte("{}")}))
+	rows := w.outbox()
+	w = reopen()
+	same(w, "outbox", w.outbox(), rows)
+	_, next := w.due(9)
+	same(w, "next", next, due)
+	w.must(w.DeleteOutbox(w.ctx, []store.OutboxKey{rows[0].Key}))
+	w = reopen()
+	w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant, ""), nil, store.Announcement{Type: "b"}))
+	if key := w.outbox()[0].Key; key <= rows[0].Key {
+		w.Errorf("key %d was in use", key)
+	}
+	w.now = due
+	keys, _ := w.due(9)
+	same(w, "due", keys, []store.EventKey{event})
+}

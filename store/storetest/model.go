@@ -23,6 +23,7 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			events:   map[store.EventKey]store.EventKey{0: 0},
 			attempts: map[store.AttemptKey]store.AttemptKey{0: 0},
 			sends:    map[store.SendKey]store.SendKey{0: 0},
+			rows:     map[store.OutboxKey]store.OutboxKey{0: 0},
 		}
 		defer func() { _ = p.tested.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
@@ -47,6 +48,9 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"deleteEventType": p.deleteEventType,
 			"readEventTypes":  p.readEventTypes,
 
+			"promote":       p.promote,
+			"cancelEvent":   p.cancelEvent,
+			"deleteOutbox":  p.deleteOutbox,
 			"readDirectory": p.readDirectory,
 			"readEvents":    p.readEvents,
 			"readAttempts":  p.readAttempts,
@@ -80,6 +84,9 @@ type pair struct {
 	attempts map[store.AttemptKey]store.AttemptKey
 	sends    map[store.SendKey]store.SendKey
 	sent     []store.Send // under the tested store's keys
+	rows     map[store.OutboxKey]store.OutboxKey
+
+	deferrals int // events deferred so far
 }
 
 // agree compares two answers, or two errors.
@@ -99,7 +106,7 @@ func sameError(a, b error) bool {
 	if errors.As(a, &replayA) && errors.As(b, &replayB) {
 		return reflect.DeepEqual(replayA, replayB)
 	}
-	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrStale, store.ErrClosed} {
+	for _, known := range []error{store.ErrNotFound, store.ErrConflict, store.ErrStale, store.ErrClosed, store.ErrNotDeferred} {
 		if errors.Is(a, known) && errors.Is(b, known) {
 			return true
 		}
@@ -116,6 +123,8 @@ func (p *pair) translate(v reflect.Value) reflect.Value {
 		return reflect.ValueOf(lookUp(p.attempts, key))
 	case store.SendKey:
 		return reflect.ValueOf(lookUp(p.sends, key))
+	case store.OutboxKey:
+		return reflect.ValueOf(lookUp(p.rows, key))
 	case time.Time:
 		return v
 	}

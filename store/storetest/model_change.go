@@ -51,8 +51,8 @@ func (p *pair) insertEndpoint(rt *rapid.T) {
 		Key: store.EndpointKey(p.key()), Tenant: p.tenant().Key, UID: p.uid(), URL: "https://example.com", CreatedAt: p.now,
 		Disabled: p.chance(20),
 	}
-	once := p.once('c')
-	if p.change("InsertEndpoint", func(st store.Store) error { return st.InsertEndpoint(p.Context(), ep, once) }) == nil {
+	once, announce := p.once('c'), p.announcements()
+	if p.change("InsertEndpoint", func(st store.Store) error { return st.InsertEndpoint(p.Context(), ep, once, announce...) }) == nil {
 		p.endpoints = append(p.endpoints, ep)
 	}
 }
@@ -69,8 +69,8 @@ func (p *pair) updateEndpoint(rt *rapid.T) {
 		ep.Disabled = !ep.Disabled
 	}
 	ep.Paused = p.chance(20)
-	once := p.once('c')
-	_ = p.change("UpdateEndpoint", func(st store.Store) error { return st.UpdateEndpoint(p.Context(), ep, once) })
+	once, announce := p.once('c'), p.announcements()
+	_ = p.change("UpdateEndpoint", func(st store.Store) error { return st.UpdateEndpoint(p.Context(), ep, once, announce...) })
 }
 
 func (p *pair) deleteEndpoint(rt *rapid.T) {
@@ -79,8 +79,9 @@ func (p *pair) deleteEndpoint(rt *rapid.T) {
 	if p.chance(10) {
 		ep.Tenant = p.tenant().Key
 	}
+	announce := p.announcements()
 	_ = p.change("DeleteEndpoint", func(st store.Store) error {
-		return st.DeleteEndpoint(p.Context(), ep.Tenant, ep.Key, p.now)
+		return st.DeleteEndpoint(p.Context(), ep.Tenant, ep.Key, p.now, announce...)
 	})
 }
 
@@ -92,6 +93,15 @@ func (p *pair) accept() store.Accept {
 	if p.chance(30) {
 		a.Channels = []string{p.pick("eu", "us")}
 	}
+	if p.chance(30) {
+		a.Tags = []string{p.pick("x", "y"), "z"}
+	}
+	if p.chance(25) {
+		// No two are due at the same instant, so that their order is known.
+		p.deferrals++
+		a.DeliverAt = p.now.Add(time.Duration(rapid.IntRange(1, 200_000).Draw(p.T, "deferred"))*time.Millisecond + time.Duration(p.deferrals)*time.Microsecond)
+	}
+	a.RepeatOnly = p.chance(5)
 	routes, err := p.model.Routes(p.Context(), a.Tenant)
 	if err == nil && !p.chance(5) {
 		a.RouteVersion = routes.Version
@@ -124,6 +134,12 @@ func (p *pair) outcome() store.Outcome {
 		if p.chance(70) {
 			o.Failing.Since = p.now
 		}
+	}
+	if p.chance(30) {
+		o.Announce = p.announcement()
+	}
+	if p.chance(30) {
+		o.AnnounceFailing = p.announcement()
 	}
 	if p.chance(10) && o.State == webhook.Cancelled {
 		return o
@@ -166,6 +182,11 @@ func (p *pair) commit(rt *rapid.T) {
 		tested.Outcomes = append(tested.Outcomes, p.outcome())
 	}
 	model := store.Batch{Now: p.now}
+	for _, row := range p.someAnnounced() {
+		accept := p.accept()
+		accept.From = row.Key
+		tested.Accepts = append(tested.Accepts, accept)
+	}
 	for _, a := range tested.Accepts { // each knows the version that its own store has
 		if routes, err := p.model.Routes(p.Context(), a.Tenant); err == nil && routes.Version == a.RouteVersion {
 			own, err := p.tested.Routes(p.Context(), a.Tenant)
@@ -175,6 +196,9 @@ func (p *pair) commit(rt *rapid.T) {
 		model.Accepts = append(model.Accepts, a)
 	}
 	tested.Accepts, model.Accepts = model.Accepts, tested.Accepts
+	for i := range model.Accepts {
+		model.Accepts[i].From = p.rows[model.Accepts[i].From]
+	}
 	for _, o := range tested.Outcomes {
 		o.Event, o.Send = p.events[o.Event], p.sends[o.Send]
 		model.Outcomes = append(model.Outcomes, o)

@@ -51,6 +51,9 @@ func (p *pair) readEvents(rt *rapid.T) {
 		filter.Channel = p.pick("eu", "us")
 	}
 	if p.chance(30) {
+		filter.Tag = p.pick("x", "y", "z")
+	}
+	if p.chance(30) {
 		filter.From = p.now.Add(-time.Minute)
 	}
 	read(p, "EventByUID", func(st store.Store) (store.Event, error) { return st.EventByUID(p.Context(), tenant, uid) })
@@ -140,6 +143,8 @@ func (p *pair) compareBacklog(rt *rapid.T) {
 	p.T = rt
 	read(p, "FailingEndpoints", func(st store.Store) ([]store.FailingEndpoint, error) { return st.FailingEndpoints(p.Context(), 0, 100) })
 	read(p, "Lanes", func(st store.Store) ([]store.Lane, error) { return st.Lanes(p.Context(), 0, 100) })
+	p.compareDeferred()
+	p.compareOutbox()
 	for _, ep := range p.endpoints {
 		what := fmt.Sprint(" of endpoint ", ep.Key)
 		read(p, "Waiting"+what, func(st store.Store) ([]store.Open, error) { return st.Waiting(p.Context(), ep.Key, 3) })

@@ -53,6 +53,11 @@ func sendComesBackAsStored(w *world) {
 	sends[2].Tried = 0
 	same(w, "one endpoint's", w.sendsOf(ep), []store.Send{sends[2], sends[0]})
 	same(w, "the other's", w.sendsOf(other), []store.Send{sends[1]})
+	for _, send := range sends {
+		same(w, "by its key", mustGet[store.Send](w)(w.Send(w.ctx, send.Key)), send)
+	}
+	_, err = w.Send(w.ctx, last+1000)
+	w.is("one that is none", err, store.ErrNotFound)
 	same(w, "lanes", mustGet[[]store.Lane](w)(w.Lanes(w.ctx, 0, 9)), []store.Lane{{Endpoint: ep, Tenant: tenant}, {Endpoint: other, Tenant: tenant}})
 	same(w, "behind the first", mustGet[[]store.Lane](w)(w.Lanes(w.ctx, ep, 9)), []store.Lane{{Endpoint: other, Tenant: tenant}})
 	same(w, "no delivery", mustGet[store.FreshPage](w)(w.Fresh(w.ctx, ep, 0, 9)), store.FreshPage{})
@@ -174,6 +179,8 @@ func sendFollowsItsOwnTries(w *world) {
 	same(w, "ended", w.sendsOf(ep), nil)
 	w.record(w.sent(send, 3, webhook.Exhausted))
 	same(w, "ended again", w.sendsOf(ep), nil)
+	_, err := w.Send(w.ctx, send.Key)
+	w.is("ended, by its key", err, store.ErrNotFound)
 	same(w, "the delivery", w.delivery(ep, event), delivery)
 	same(w, "attempts", w.attempts(event), 1+3+2+2)
 

@@ -118,6 +118,21 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"FailingEndpointsPage", failingEndpointsPage},
 		{"OutcomesAndAcceptsShareABatch", outcomesAndAcceptsShareABatch},
 
+		{"DeferredEventIsStoredWholeAndWaits", deferredEventIsStoredWholeAndWaits},
+		{"DueIsSoonestFirst", dueIsSoonestFirst},
+		{"PromotedEventWaitsAtItsEndpoints", promotedEventWaitsAtItsEndpoints},
+		{"EachPromotionHasItsVerdict", eachPromotionHasItsVerdict},
+		{"CancelledEventNeverComesDue", cancelledEventNeverComesDue},
+		{"DeferredEventsCountAsOpen", deferredEventsCountAsOpen},
+		{"OnlyARepeatMayComeLate", onlyARepeatMayComeLate},
+		{"AnnouncementComesBackAsStored", announcementComesBackAsStored},
+		{"OutboxPages", outboxPages},
+		{"AnnouncementIsStoredWithItsChange", announcementIsStoredWithItsChange},
+		{"AnnouncementIsAboutItsOutcome", announcementIsAboutItsOutcome},
+		{"OutcomeThatChangesNothingAnnouncesNothing", outcomeThatChangesNothingAnnouncesNothing},
+		{"FailingIsAnnouncedWhereItIsKept", failingIsAnnouncedWhereItIsKept},
+		{"AnnouncedEventIsAcceptedOnce", announcedEventIsAcceptedOnce},
+
 		{"LanesListWhoHasOpenDeliveries", lanesListWhoHasOpenDeliveries},
 		{"LanesPage", lanesPage},
 		{"OpenDeliveriesAreCountedByTenant", openDeliveriesAreCountedByTenant},
@@ -147,6 +162,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 
 		{"OneOfManyRepeatsIsAccepted", oneOfManyRepeatsIsAccepted},
 		{"OneOfManyHasTheUID", oneOfManyHasTheUID},
+		{"EventIsPromotedOrCancelled", eventIsPromotedOrCancelled},
 		{"LaterEventHasTheHigherKey", laterEventHasTheHigherKey},
 		{"ChangeCountsForCommitsThatBeginAfterIt", changeCountsForCommitsThatBeginAfterIt},
 		{"RoutesAreOneReading", routesAreOneReading},
@@ -171,6 +187,7 @@ func RunDurable(t *testing.T, openAt func(t *testing.T, folder string) store.Sto
 		{"RoutesVersionCountsAcrossReopen", routesVersionCountsAcrossReopen},
 		{"BacklogSurvivesReopen", backlogSurvivesReopen},
 		{"SendsSurviveReopen", sendsSurviveReopen},
+		{"DeferredAndOutboxSurviveReopen", deferredAndOutboxSurviveReopen},
 	} {
 		t.Run(c.promise, func(t *testing.T) {
 			folder := t.TempDir()
