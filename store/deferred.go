@@ -14,10 +14,10 @@ type Deferred interface {
 	// due: zero where there are none, and not looked for where limit is reached.
 	Due(ctx context.Context, now time.Time, limit int) (due []DeferredEvent, next time.Time, err error)
 	// Promote opens the deliveries of deferred events, as Openings due at the event's
-	// DueAt, in one transaction. One verdict is returned for each, in order: Accepted;
-	// TenantGone, where the event is not deferred any more and has no deliveries; Gone,
-	// for an event that was promoted, cancelled or deleted before; or Rerouted, where
-	// nothing is changed.
+	// DueAt, in one transaction. One verdict is returned for each, in order: Gone, for an
+	// event that was promoted or cancelled before, or is deleted or has no payload any
+	// more; TenantGone, where it gets no deliveries; Rerouted, where nothing is changed; or
+	// Accepted. Only after Rerouted is the event still deferred.
 	Promote(ctx context.Context, now time.Time, promotions []Promotion) ([]VerdictKind, error)
 	// CancelEvent ends the deferral of a tenant's event for good: it gets its CancelledAt,
 	// and no deliveries. Announcements are put into the outbox, about the event. It returns

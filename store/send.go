@@ -50,8 +50,10 @@ type Sends interface {
 	// Backlog.Lanes lists an endpoint that has some.
 	SendsOf(ctx context.Context, endpoint EndpointKey, limit int) ([]Send, error)
 	// Cancel ends the open deliveries among these as Cancelled for CancelAsked, in one
-	// transaction, and says of which it did. Sends of the same events go on.
-	Cancel(ctx context.Context, now time.Time, deliveries []DeliveryRef) ([]bool, error)
+	// transaction, and says of which it did. Sends of the same events go on. Announcements
+	// are put into the outbox for each delivery that it ended, about it and the About.Tenant
+	// that is given, whose they all must be.
+	Cancel(ctx context.Context, now time.Time, deliveries []DeliveryRef, announce ...Announcement) ([]bool, error)
 }
 
 // DeliveryRef names a delivery.

@@ -48,13 +48,6 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 	return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
 }
 
-func (db *state) deliveriesAt(ep store.EndpointKey) map[store.EventKey]*store.DeliveryRecord {
-	if db.deliveries[ep] == nil {
-		db.deliveries[ep] = make(map[store.EventKey]*store.DeliveryRecord)
-	}
-	return db.deliveries[ep]
-}
-
 func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 	if a.Bytes() > store.MaxEventBytes {
 		return store.Verdict{Kind: store.TooLarge}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/store"
-	"github.com/neohook/neohook/webhook"
 )
 
 // Due returns the deferred events that are due, and when the next one will be.
@@ -62,24 +61,26 @@ func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Pro
 }
 
 func (db *state) promote(p *store.Promotion) store.VerdictKind {
-	if _, waits := db.deferred[p.Event]; !waits || db.events[p.Event] == nil {
+	if _, waits := db.deferred[p.Event]; !waits {
 		return store.Gone
 	}
 	t, err := db.tenant(p.Tenant)
-	switch {
+	verdict := store.Accepted
+	switch ev := db.events[p.Event]; {
+	case ev == nil || ev.Payload == nil:
+		verdict = store.Gone
 	case err != nil:
-		delete(db.deferred, p.Event)
-		return store.TenantGone
+		verdict = store.TenantGone
 	case t.routes != p.RouteVersion:
 		return store.Rerouted
 	}
 	delete(db.deferred, p.Event)
-	for _, ep := range p.Endpoints {
-		if deliveries := db.deliveriesAt(ep); deliveries[p.Event] == nil {
-			deliveries[p.Event] = &store.DeliveryRecord{Endpoint: ep, Event: p.Event, State: webhook.Waiting, RetryAt: instant(p.DueAt)}
+	if verdict == store.Accepted {
+		for _, ep := range p.Endpoints {
+			db.openDelivery(&store.Opening{Tenant: p.Tenant, Endpoint: ep, Event: p.Event, DueAt: p.DueAt})
 		}
 	}
-	return store.Accepted
+	return verdict
 }
 
 // CancelEvent ends the deferral of an event for good.

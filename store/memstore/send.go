@@ -123,13 +123,16 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 }
 
 // Cancel ends the open deliveries among these, and says which those were.
-func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef) ([]bool, error) {
+func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce ...store.Announcement) ([]bool, error) {
 	return get(ctx, s, "Cancel", func(db *state) (cancelled []bool, _ error) {
 		for _, ref := range deliveries {
 			d := db.deliveries[ref.Endpoint][ref.Event]
 			open := d != nil && !d.State.Ended()
 			if open {
 				end(d, webhook.Cancelled, webhook.CancelAsked, now)
+				for _, a := range announce {
+					db.announce(a, store.About{Tenant: a.About.Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
+				}
 			}
 			cancelled = append(cancelled, open)
 		}

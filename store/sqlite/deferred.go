@@ -65,37 +65,43 @@ func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Pro
 	return verdicts, nil
 }
 
-const eventThereSQL = `SELECT 1 FROM event WHERE key = ?`
+const sendableEventSQL = `SELECT 1 FROM event WHERE key = ? AND payload IS NOT NULL`
 
 func (w *writer) promote(ctx context.Context, p *store.Promotion) (store.VerdictKind, error) {
 	if there, err := w.has(ctx, deferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || !there {
 		return store.Gone, err
 	}
-	verdict := store.Accepted
+	verdict, err := w.promotable(ctx, p)
+	if err != nil || verdict == store.Rerouted {
+		return verdict, err
+	}
+	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || verdict != store.Accepted {
+		return verdict, err
+	}
+	for _, endpoint := range p.Endpoints {
+		opening := store.Opening{Tenant: p.Tenant, Endpoint: endpoint, Event: p.Event, DueAt: p.DueAt}
+		if _, err := w.openLater(ctx, &opening); err != nil {
+			return 0, err
+		}
+	}
+	return verdict, nil
+}
+
+// promotable is the verdict on a promotion of an event that is deferred.
+func (w *writer) promotable(ctx context.Context, p *store.Promotion) (store.VerdictKind, error) {
+	if there, err := w.has(ctx, sendableEventSQL, int64(p.Event)); err != nil || !there {
+		return store.Gone, err
+	}
 	version, err := w.routesVersion(ctx, p.Tenant)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		verdict = store.TenantGone
+		return store.TenantGone, nil
 	case err != nil:
 		return 0, err
 	case version != p.RouteVersion:
 		return store.Rerouted, nil
 	}
-	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil {
-		return 0, err
-	}
-	if there, err := w.has(ctx, eventThereSQL, int64(p.Event)); err != nil || !there {
-		return store.Gone, err
-	}
-	if verdict == store.TenantGone {
-		return verdict, nil
-	}
-	for _, endpoint := range p.Endpoints {
-		if err := w.insertOpening(ctx, endpoint, p.Event, p.DueAt); err != nil {
-			return 0, err
-		}
-	}
-	return verdict, nil
+	return store.Accepted, nil
 }
 
 // has says whether a query finds a row.
@@ -105,13 +111,6 @@ func (w *writer) has(ctx context.Context, query string, args ...any) (bool, erro
 		return false, nil
 	}
 	return err == nil, err
-}
-
-const insertOpeningSQL = `INSERT OR IGNORE INTO delivery (endpoint, event, tried, retry_at) VALUES (?, ?, 0, ?)`
-
-func (w *writer) insertOpening(ctx context.Context, endpoint store.EndpointKey, event store.EventKey, due time.Time) error {
-	_, err := w.exec(ctx, insertOpeningSQL, int64(endpoint), int64(event), micros(due))
-	return err
 }
 
 const (

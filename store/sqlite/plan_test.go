@@ -39,7 +39,7 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"passed expiries": passedExpiriesSQL, "refused": refusedSQL,
 		"once": onceSQL, "sweep once": sweepOnceSQL, "reserve": reserveSQL,
 		"due": dueSQL, "next due": nextDueSQL, "deferred": deferredSQL, "delete deferred": deleteDeferredSQL, "deferral": deferralSQL,
-		"cancel event": cancelEventSQL, "event there": eventThereSQL,
+		"cancel event": cancelEventSQL, "sendable event": sendableEventSQL,
 		"in outbox": inOutboxSQL, "delete outbox": deleteOutboxSQL, "outbox": outboxSQL,
 		"insert send": insertSendSQL, "open delivery": openDeliverySQL, "send": sendSQL, "sends": sendsOfSQL, "retry send": retrySendSQL, "end send": endSendSQL,
 		"recover delivery": recoverDeliverySQL,

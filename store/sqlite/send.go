@@ -125,7 +125,7 @@ func (w *writer) recordSend(ctx context.Context, o *store.Outcome, now time.Time
 }
 
 // Cancel ends the open deliveries among these, and says which those were.
-func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef) (cancelled []bool, err error) {
+func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce ...store.Announcement) (cancelled []bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, w *writer) error {
 		for _, d := range deliveries {
 			is, err := w.cancel(ctx, d, now)
@@ -133,6 +133,15 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.De
 				return err
 			}
 			cancelled = append(cancelled, is)
+			if !is {
+				continue
+			}
+			for i := range announce {
+				about := store.About{Tenant: announce[i].About.Tenant, Endpoint: d.Endpoint, Event: d.Event}
+				if err := w.insertOutbox(ctx, &announce[i], about); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})

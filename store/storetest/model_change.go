@@ -288,12 +288,13 @@ func (p *pair) cancel(rt *rapid.T) {
 	for range rapid.IntRange(0, 3).Draw(rt, "deliveries") {
 		refs = append(refs, store.DeliveryRef{Endpoint: p.endpoint().Key, Event: p.event()})
 	}
+	announce := p.announcements()
 	read(p, "Cancel", func(st store.Store) ([]bool, error) {
 		own := slices.Clone(refs)
 		for i := range own {
 			own[i].Event = p.own(st, refs[i].Event)
 		}
-		return st.Cancel(p.Context(), p.now, own)
+		return st.Cancel(p.Context(), p.now, own, announce...)
 	})
 }
 

@@ -248,7 +248,11 @@ func cancelEndsWhatIsOpen(w *world) {
 	cancelled := mustGet[[]bool](w)(w.Cancel(w.ctx, w.now, []store.DeliveryRef{
 		{Endpoint: ep, Event: events[0]}, {Endpoint: ep, Event: events[1]}, {Endpoint: ep, Event: events[2]},
 		{Endpoint: ep, Event: events[0]}, {Endpoint: ep, Event: 999_999}, {Endpoint: 999_999, Event: events[3]},
-	}))
+	}, store.Announcement{Type: "cancelled", About: store.About{Tenant: tenant}}))
+	for i, row := range w.outbox() {
+		same(w, "announced", row.About, store.About{Tenant: tenant, Endpoint: ep, Event: events[i]})
+	}
+	same(w, "announced in all", len(w.outbox()), 2)
 	same(w, "cancelled", cancelled, []bool{true, true, false, false, false, false})
 	for tried, event := range events[:2] {
 		same(w, "delivery", w.delivery(ep, event), store.DeliveryRecord{
