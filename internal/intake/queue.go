@@ -86,16 +86,32 @@ func New(limits Limits) *Queue {
 	return q
 }
 
-// Submit waits until the event is committed, or is not going to be. Where ctx ends while
-// it waits for its turn nothing is stored; where it ends later, the event may be. The
-// error is *OverloadedError, ErrStopped, that of ctx, or the one that Done was given.
+// Submit is Enter and then Await.
 func (q *Queue) Submit(ctx context.Context, accept store.Accept) (store.Verdict, error) {
+	item, err := q.Enter(accept)
+	if err != nil {
+		return store.Verdict{}, err
+	}
+	return q.Await(ctx, item)
+}
+
+// Enter queues an event and does not wait. Events that a tenant enters one after another
+// are committed in that order, unless one is turned away. Each Item is given to Await. The
+// error is *OverloadedError or ErrStopped.
+func (q *Queue) Enter(accept store.Accept) (*Item, error) {
 	item := &Item{Accept: accept, done: make(chan struct{}), since: time.Now()}
 	item.size = min(rowBytes+int64(len(accept.Payload)), q.limits.Bytes, q.limits.Outside)
 	item.link.of = item
 	if err := q.add(item); err != nil {
-		return store.Verdict{}, err
+		return nil, err
 	}
+	return item, nil
+}
+
+// Await waits until an event is committed, or is not going to be. Where ctx ends while it
+// waits for its turn nothing is stored; where it ends later, the event may be. The error is
+// *OverloadedError, ErrStopped, that of ctx, or the one that Done was given.
+func (q *Queue) Await(ctx context.Context, item *Item) (store.Verdict, error) {
 	defer q.leave(item)
 	select {
 	case <-item.done:

@@ -341,3 +341,37 @@ func TestTakeKeepsToItsBoundsAndTheOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestEnteredEventsAreTakenInTheirOrderAndAnsweredEach(t *testing.T) {
+	q := New(Limits{Bytes: 6 * rowBytes, Wait: time.Second}) // half of it each, inside and outside
+	var entered []*Item
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		item, err := q.Enter(store.Accept{Type: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entered = append(entered, item)
+	}
+	var got strings.Builder
+	for n := 0; n < len(entered); {
+		taken := q.Take(2, 1<<20)
+		for _, item := range taken {
+			got.WriteString(item.Accept.Type)
+			item.Done(store.Verdict{Event: store.EventKey(n + 1)}, nil)
+			verdict, err := q.Await(t.Context(), entered[n])
+			if n++; err != nil || verdict.Event != store.EventKey(n) {
+				t.Errorf("event %d: %v, %v", n, verdict, err)
+			}
+		}
+	}
+	if got.String() != "abcde" {
+		t.Errorf("taken in the order %s", got.String())
+	}
+	if stats := q.Stats(); stats.Bytes != 0 || stats.Events != 0 {
+		t.Errorf("afterwards there is %+v", stats)
+	}
+	q.Close()
+	if item, err := q.Enter(store.Accept{}); item != nil || !errors.Is(err, ErrStopped) {
+		t.Errorf("after Close: %v, %v", item, err)
+	}
+}
