@@ -15,7 +15,7 @@ const (
 type stage struct {
 	limit int64
 	bytes int64 // of all items of the stage, those that are being committed included
-	count int   // of items that wait in it
+	count int   // of events that wait in it
 	turns list[line]
 }
 
@@ -57,7 +57,7 @@ func (s *stage) grants(own *part, size int64) bool {
 func (s *stage) put(own *part, item *Item) {
 	s.bytes += item.size
 	own.bytes += item.size
-	s.count++
+	s.count += item.count()
 	own.items.push(&item.link)
 	if !own.turn.listed {
 		s.turns.push(&own.turn)
@@ -66,7 +66,7 @@ func (s *stage) put(own *part, item *Item) {
 
 // pull ends an item's waiting in the stage; its bytes still count.
 func (s *stage) pull(own *part, item *Item) {
-	s.count--
+	s.count -= item.count()
 	own.items.remove(&item.link)
 	if own.items.first == nil {
 		s.turns.remove(&own.turn)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -67,13 +68,23 @@ type Item struct {
 
 	verdict store.Verdict
 	err     error
-	done    chan struct{}
+	wait    *wait
 
+	// rest are the events that were submitted behind this one, to be taken together with
+	// it. Size is that of all; what follows is for the first alone.
+	rest  []*Item
 	size  int64
+	away  error // why it was not taken
 	since time.Time
 	at    place
 	line  *line
 	link  link[Item] // in its line, until it is taken
+}
+
+// wait is for the publisher of one or several items.
+type wait struct {
+	left atomic.Int32
+	done chan struct{}
 }
 
 // New returns an empty Queue.
@@ -99,30 +110,93 @@ func (q *Queue) Submit(ctx context.Context, accept store.Accept) (store.Verdict,
 // are committed in that order, unless one is turned away. Each Item is given to Await. The
 // error is *OverloadedError or ErrStopped.
 func (q *Queue) Enter(accept store.Accept) (*Item, error) {
-	item := &Item{Accept: accept, done: make(chan struct{}), since: time.Now()}
-	item.size = min(rowBytes+int64(len(accept.Payload)), q.limits.Bytes, q.limits.Outside)
-	item.link.of = item
-	if err := q.add(item); err != nil {
+	one := new(struct { // of one piece, as this is done for each event
+		Item
+		wait wait
+	})
+	one.Item = Item{Accept: accept, wait: &one.wait}
+	if err := q.enter(&one.Item); err != nil {
 		return nil, err
 	}
-	return item, nil
+	return &one.Item, nil
 }
 
 // Await waits until an event is committed, or is not going to be. Where ctx ends while it
 // waits for its turn nothing is stored; where it ends later, the event may be. The error is
 // *OverloadedError, ErrStopped, that of ctx, or the one that Done was given.
 func (q *Queue) Await(ctx context.Context, item *Item) (store.Verdict, error) {
-	defer q.leave(item)
-	select {
-	case <-item.done:
-		return item.verdict, item.err
-	case <-ctx.Done():
-		if q.withdraw(item) {
-			return store.Verdict{}, ctx.Err()
+	if err := q.await(ctx, item); err != nil {
+		return store.Verdict{}, err
+	}
+	return item.verdict, item.err
+}
+
+// Answer is what became of one event of several.
+type Answer struct {
+	Verdict store.Verdict
+	Err     error
+}
+
+// SubmitAll is Submit for events of one tenant, of which there must be some. They have
+// one turn, and are taken in one batch, in their order; it is stored in parts only where
+// it can't be stored whole. With an error nothing is stored.
+func (q *Queue) SubmitAll(ctx context.Context, accepts []store.Accept) ([]Answer, error) {
+	items := make([]Item, len(accepts))
+	var all wait
+	first := &items[0]
+	for i := range items {
+		items[i] = Item{Accept: accepts[i], wait: &all}
+		if i > 0 {
+			first.rest = append(first.rest, &items[i])
 		}
 	}
-	<-item.done // it is being committed: a moment, and the answer is known
-	return item.verdict, item.err
+	if err := q.enter(first); err != nil {
+		return nil, err
+	}
+	if err := q.await(ctx, first); err != nil {
+		return nil, err
+	}
+	answers := make([]Answer, len(items))
+	for i := range items {
+		answers[i] = Answer{items[i].verdict, items[i].err}
+	}
+	return answers, nil
+}
+
+// enter queues an item and those behind it.
+func (q *Queue) enter(item *Item) error {
+	item.since, item.link.of = time.Now(), item
+	item.wait.left.Store(int32(item.count())) //nolint:gosec // no more than fit into memory
+	item.wait.done = make(chan struct{})
+	item.size = min(int64(item.count())*rowBytes+item.payload(), q.limits.Bytes, q.limits.Outside)
+	return q.add(item)
+}
+
+// await waits until an item and those behind it have their answers. The error says why
+// they were not taken.
+func (q *Queue) await(ctx context.Context, item *Item) error {
+	defer q.leave(item)
+	select {
+	case <-item.wait.done:
+		return item.away
+	case <-ctx.Done():
+		if q.withdraw(item) {
+			return ctx.Err()
+		}
+	}
+	<-item.wait.done // it is being committed: a moment, and the answer is known
+	return item.away
+}
+
+// count is the number of events that are taken with an item, payload their bytes.
+func (i *Item) count() int { return 1 + len(i.rest) }
+
+func (i *Item) payload() int64 {
+	sum := int64(len(i.Accept.Payload))
+	for _, other := range i.rest {
+		sum += int64(len(other.Accept.Payload))
+	}
+	return sum
 }
 
 // add gives an item a place, or lets its publisher wait for one.
@@ -264,7 +338,7 @@ func (q *Queue) expire() {
 				}
 				q.delay = q.limits.Wait
 				q.stages[at].pull(own, item)
-				item.Done(store.Verdict{}, q.overloaded())
+				item.turnAway(q.overloaded())
 			}
 		}
 	}
@@ -288,9 +362,9 @@ func (q *Queue) Len() int {
 	return q.stages[inside].count
 }
 
-// Take removes items, at most count of them, and no more payload than bytes unless the
-// first alone exceeds it: one of each tenant in turn, the oldest first. Each one taken
-// must be given to Done.
+// Take removes items, at most count of them, and no more payload than bytes unless what
+// was submitted first alone exceeds one of these: of each tenant in turn what it submitted
+// at once, the oldest first. Each one taken must be given to Done.
 func (q *Queue) Take(count int, bytes int64) []*Item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -299,7 +373,8 @@ func (q *Queue) Take(count int, bytes int64) []*Item {
 	for size := int64(0); len(taken) < count && ready.turns.first != nil; {
 		own := &ready.turns.first.of.parts[inside]
 		item := own.items.first.of
-		if size += int64(len(item.Accept.Payload)); size > bytes && len(taken) > 0 {
+		size += item.payload()
+		if len(taken) > 0 && (size > bytes || len(taken)+item.count() > count) {
 			break
 		}
 		if taken == nil {
@@ -307,10 +382,8 @@ func (q *Queue) Take(count int, bytes int64) []*Item {
 		}
 		ready.pull(own, item)
 		ready.pass(own)
-		taken = append(taken, item)
-	}
-	if len(taken) > 0 {
-		q.delay = time.Since(taken[len(taken)-1].since)
+		taken = append(append(taken, item), item.rest...)
+		q.delay = time.Since(item.since)
 	}
 	return taken
 }
@@ -318,7 +391,16 @@ func (q *Queue) Take(count int, bytes int64) []*Item {
 // Done answers the publisher that waits for an item.
 func (i *Item) Done(verdict store.Verdict, err error) {
 	i.verdict, i.err = verdict, err
-	close(i.done)
+	if i.wait.left.Add(-1) == 0 {
+		close(i.wait.done)
+	}
+}
+
+// turnAway answers the publisher of an item that is not going to be committed.
+func (i *Item) turnAway(err error) {
+	i.away = err
+	i.wait.left.Store(0)
+	close(i.wait.done)
 }
 
 // Close turns new events away with ErrStopped, and publishers that wait for a place too.
@@ -331,6 +413,6 @@ func (q *Queue) Close() {
 		own := &waiting.turns.first.of.parts[outside]
 		item := own.items.first.of
 		waiting.pull(own, item)
-		item.Done(store.Verdict{}, ErrStopped)
+		item.turnAway(ErrStopped)
 	}
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,20 +211,33 @@ func TestQueueHoldsItsPromisesOverRandomRuns(t *testing.T) {
 		for step := range rapid.IntRange(1, 80).Draw(r, "steps") {
 			switch rapid.IntRange(0, 2).Draw(r, "step") {
 			case 0:
-				item := &Item{done: make(chan struct{}), since: time.Unix(int64(step), 0)}
+				item := &Item{since: time.Unix(int64(step), 0)}
 				item.Accept.Tenant = store.TenantKey(rapid.IntRange(1, 4).Draw(r, "tenant"))
 				item.size = rapid.Int64Range(1, 3).Draw(r, "size") * rowBytes
 				item.link.of = item
+				for range rapid.IntRange(0, 3).Draw(r, "more") {
+					item.rest = append(item.rest, new(Item))
+				}
 				if q.add(item) == nil {
 					open[item] = true
 				}
 			case 1:
-				for _, item := range q.Take(rapid.IntRange(1, 3).Draw(r, "count"), 1<<20) {
+				count := rapid.IntRange(1, 3).Draw(r, "count")
+				batch := q.Take(count, 1<<20)
+				if len(batch) > count && len(batch) > batch[0].count() {
+					r.Fatalf("%d taken in place of %d", len(batch), count)
+				}
+				for len(batch) > 0 {
+					item := batch[0]
 					if !open[item] || item.since.Before(taken[item.Accept.Tenant]) {
 						r.Fatalf("taken twice, after it was given up, or out of order")
 					}
+					if !slices.Equal(batch[1:item.count()], item.rest) {
+						r.Fatalf("what was submitted together is not taken together")
+					}
 					taken[item.Accept.Tenant] = item.since
 					delete(open, item)
+					batch = batch[item.count():]
 					q.leave(item)
 				}
 			case 2:
@@ -235,9 +249,12 @@ func TestQueueHoldsItsPromisesOverRandomRuns(t *testing.T) {
 					break
 				}
 			}
-			s := q.Stats()
-			if s.Bytes > limits.Bytes || s.Outside.Bytes > limits.Outside || s.Events+s.Outside.Events != len(open) {
-				r.Fatalf("%+v, with %d open", s, len(open))
+			s, events := q.Stats(), 0
+			for item := range open {
+				events += item.count()
+			}
+			if s.Bytes > limits.Bytes || s.Outside.Bytes > limits.Outside || s.Events+s.Outside.Events != events {
+				r.Fatalf("%+v, with %d open", s, events)
 			}
 			if s.Outside.Events > 0 && s.Bytes == 0 {
 				r.Fatal("somebody waits for a place though all are free")
@@ -277,6 +294,80 @@ func TestEventLargerThanTheQueueHasItToItself(t *testing.T) {
 		q.Take(1, 1)[0].Done(store.Verdict{}, nil)
 		if err := <-large; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// batch submits several events together in the background.
+func batch(ctx context.Context, q *Queue, payloads ...string) <-chan []Answer {
+	answers := make(chan []Answer, 1)
+	accepts := make([]store.Accept, len(payloads))
+	for i, payload := range payloads {
+		accepts[i].Payload = []byte(payload)
+	}
+	go func() {
+		got, err := q.SubmitAll(ctx, accepts)
+		if err != nil {
+			got = []Answer{{Err: err}}
+		}
+		answers <- got
+	}()
+	return answers
+}
+
+func TestEventsSubmittedTogetherAreTakenTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Limits{Bytes: 1 << 20, Wait: time.Second})
+		first := submit(t.Context(), q, event(1))
+		synctest.Wait()
+		three := batch(t.Context(), q, "a", "b", "c")
+		synctest.Wait()
+		last := submit(t.Context(), q, event(1))
+		synctest.Wait()
+		var got []string
+		for range 2 { // the three do not fit beside the first, and exceed the bound alone
+			taken := q.Take(2, 1<<20)
+			text := ""
+			for i, item := range taken {
+				text += string(item.Accept.Payload)
+				if i == 1 {
+					item.Done(store.Verdict{}, errors.New("bad"))
+				} else {
+					item.Done(store.Verdict{Kind: store.Accepted, Event: store.EventKey(i)}, nil)
+				}
+			}
+			got = append(got, text)
+		}
+		if want := []string{"\x00", "abc"}; !slices.Equal(got, want) {
+			t.Errorf("taken %q, want %q", got, want)
+		}
+		answers := <-three
+		if len(answers) != 3 || answers[0].Err != nil || answers[1].Err == nil || answers[2].Verdict.Event != 2 {
+			t.Errorf("answers %+v", answers)
+		}
+		answer(q.Take(9, 1<<20))
+		if err := errors.Join(<-first, <-last); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEventsSubmittedTogetherAreTurnedAwayTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := New(Limits{Bytes: 1 << 20, Wait: time.Second})
+		late := <-batch(t.Context(), q, "a", "b")
+		if len(late) != 1 || !isOverloaded(late[0].Err) {
+			t.Errorf("answers %+v, want overloaded", late)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := batch(ctx, q, "a", "b")
+		synctest.Wait()
+		cancel()
+		if got := <-gone; len(got) != 1 || !errors.Is(got[0].Err, context.Canceled) {
+			t.Errorf("answers %+v, want Canceled", got)
+		}
+		if s := q.Stats(); s.Events != 0 || s.Tenants != 0 || s.Bytes != 0 {
+			t.Errorf("something is left: %+v", s)
 		}
 	})
 }
