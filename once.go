@@ -36,8 +36,8 @@ type Once struct {
 	KeepFor time.Duration
 }
 
-// Once returns a view whose CreateTenant, CreateEndpoint, RotateSecret and Publish do
-// their work a single time under once: a repeat changes nothing and returns what the
+// Once returns a view whose CreateTenant, CreateEndpoint, RotateSecret, Publish and
+// PublishBatch do their work a single time under once: a repeat changes nothing and returns what the
 // first returned. The key is stored in the same transaction as the change, so it
 // outlives a crash. A failure leaves no trace, and the key can be used again.
 func (o *Organisation) Once(once Once) *Organisation {
@@ -51,6 +51,7 @@ const (
 	createEndpointOp = "create endpoint"
 	rotateSecretOp   = "rotate secret"
 	publishOp        = "publish"
+	publishBatchOp   = "publish batch"
 )
 
 // storeOnce returns what the store is told of an operation that is asked for under the

@@ -46,38 +46,58 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhoo
 	if _, low := o.engine.space.check(); low {
 		return webhook.Event{}, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
 	}
-	accept := store.Accept{
-		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels), Tags: slices.Clone(event.Tags),
-		PayloadTTL: event.PayloadTTL,
-		Payload:    append([]byte{}, event.Payload...), // nil would say that it is gone
-	}
+	accept := acceptOf(&event)
 	// A tenant whose endpoints change between the routing and the commit is routed again;
 	// one that never stops changing must not hold the publisher for ever.
-	const tries = 100
-	for range tries {
+	for range maxRoutings {
 		routes, verdict, err := o.submit(ctx, event.Tenant, &accept)
 		if err != nil {
 			return webhook.Event{}, err
 		}
-		switch verdict.Kind {
-		case store.Accepted, store.Replayed:
-			o.engine.tally.accept(verdict.Kind)
-			event.ID = o.engine.records.IDs.Event(verdict.AcceptedAt, verdict.Event)
-			event.Tenant = o.engine.records.IDs.Tenant(routes.Tenant.CreatedAt, routes.Tenant.Key)
-			event.AcceptedAt = verdict.AcceptedAt
-			event.Channels, event.Tags = accept.Channels, accept.Tags
-			return event, nil
-		case store.Mismatched:
-			return webhook.Event{}, ErrKeyReused
-		case store.UIDTaken:
-			return webhook.Event{}, fmt.Errorf("%w: event %q", ErrConflict, event.UID)
-		case store.TooLarge:
-			return webhook.Event{}, tooLarge(store.MaxEventBytes)
-		case store.Rerouted, store.TenantGone:
+		if verdict.Kind == store.Rerouted || verdict.Kind == store.TenantGone {
 			o.engine.routes.Refresh(routes.Tenant.Key)
+			continue
 		}
+		if err := o.judged(&event, &accept, routes, verdict); err != nil {
+			return webhook.Event{}, err
+		}
+		return event, nil
 	}
-	return webhook.Event{}, &OverloadedError{Cause: RoutesChanging, RetryAfter: time.Second}
+	return webhook.Event{}, errRoutesChanging
+}
+
+// maxRoutings is how often an event is matched anew.
+const maxRoutings = 100
+
+var errRoutesChanging = &OverloadedError{Cause: RoutesChanging, RetryAfter: time.Second}
+
+// acceptOf is what the store gets of an event. Its routes are missing.
+func acceptOf(event *webhook.Event) store.Accept {
+	return store.Accept{
+		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels), Tags: slices.Clone(event.Tags),
+		PayloadTTL: event.PayloadTTL,
+		Payload:    append([]byte{}, event.Payload...), // nil would say that it is gone
+	}
+}
+
+// judged completes an event that the store has accepted, or says why it has not.
+func (o *Organisation) judged(event *webhook.Event, accept *store.Accept, routes *routing.Routes, verdict store.Verdict) error {
+	switch verdict.Kind {
+	case store.Accepted, store.Replayed:
+		o.engine.tally.accept(verdict.Kind)
+		event.ID = o.engine.records.IDs.Event(verdict.AcceptedAt, verdict.Event)
+		event.Tenant = o.engine.records.IDs.Tenant(routes.Tenant.CreatedAt, routes.Tenant.Key)
+		event.AcceptedAt = verdict.AcceptedAt
+		event.Channels, event.Tags = accept.Channels, accept.Tags
+		return nil
+	case store.Mismatched:
+		return ErrKeyReused
+	case store.UIDTaken:
+		return fmt.Errorf("%w: event %q", ErrConflict, event.UID)
+	case store.TooLarge:
+		return tooLarge(store.MaxEventBytes)
+	}
+	return fmt.Errorf("neohook: publish: the store's verdict is %d", verdict.Kind)
 }
 
 // submit routes an event and has it committed.
@@ -105,16 +125,21 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 	// Where nobody knows, what is stored counts.
 	stored := verdict.Kind == store.Accepted || errors.Is(err, store.ErrCommitUnknown)
 	o.engine.quota.Settle(accept.Tenant, len(accept.Endpoints), stored)
+	return routes, verdict, submitError(err)
+}
+
+// submitError tells an error of the intake to a publisher.
+func submitError(err error) error {
 	var overloaded *intake.OverloadedError
 	switch {
 	case errors.As(err, &overloaded):
-		err = &OverloadedError{Cause: QueueFull, RetryAfter: overloaded.RetryAfter}
+		return &OverloadedError{Cause: QueueFull, RetryAfter: overloaded.RetryAfter}
 	case errors.Is(err, intake.ErrStopped):
-		err = ErrStopped
+		return ErrStopped
 	case err != nil:
-		err = fmt.Errorf("neohook: publish: %w", err)
+		return fmt.Errorf("neohook: publish: %w", err)
 	}
-	return routes, verdict, err
+	return nil
 }
 
 func (e *Engine) checkEvent(event *webhook.Event) error {
