@@ -23,11 +23,13 @@ func (api *API) maxBodyBytes() int64 {
 // decodeOptions: see the package comment for what passes and what does not.
 var decodeOptions = json.JoinOptions(
 	jsontext.AllowInvalidUTF8(true), // lone surrogates; bytes that are not UTF-8 were refused before
-	json.WithUnmarshalers(json.UnmarshalFromFunc(refuseNull)),
+	json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFromFunc(refuseNull[string]), json.UnmarshalFromFunc(refuseNull[int64]),
+	)),
 )
 
-// refuseNull keeps null from being read as "": in a list of names, or as a value in a map.
-func refuseNull(dec *jsontext.Decoder, _ *string) error {
+// refuseNull keeps null from being read as "" or 0: in a list, or as a value in a map.
+func refuseNull[T string | int64](dec *jsontext.Decoder, _ *T) error {
 	if dec.PeekKind() == 'n' {
 		return errors.New("null")
 	}

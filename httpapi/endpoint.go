@@ -10,7 +10,7 @@ import (
 )
 
 // endpointIn is an endpoint to be made or put in another's place. A replaced endpoint
-// keeps its secret and its headers unless new ones are given.
+// keeps its secret, its headers and its policy unless new ones are given.
 type endpointIn struct {
 	URL          opt[string]            `json:"url" is:"required,url" doc:"Where requests go: http or https. Whether the address may be reached is judged at each attempt. A user and password in it go out as HTTP Basic." eg:"https://example.com/webhook"`
 	Description  opt[string]            `json:"description" doc:"For people." eg:"Orders to the warehouse"`
@@ -25,6 +25,7 @@ type endpointIn struct {
 	Secret       opt[string]            `json:"secret" is:"secret" doc:"The key that requests are signed with: whsec_ and base64 of 24 to 75 bytes, or whsk_ and base64 of a 64-byte Ed25519 key. One is made where none is given."`
 	Headers      opt[map[string]string] `json:"headers" doc:"Added to each request. Values have at most 4,096 bytes; names that the sender or the signature needs are refused."`
 	Metadata     opt[map[string]string] `json:"metadata" doc:"Whatever you want to keep with it, at most 4,096 bytes as JSON."`
+	policyIn
 	rest
 }
 
@@ -44,7 +45,7 @@ func oneName(types, filter opt[[]string], bad *faults) {
 
 // endpointNames tells under which names the client sent what has two.
 func endpointNames(types, filter opt[[]string], throttle, limit opt[int64]) wireNames {
-	names := make(wireNames)
+	names := maps.Clone(policyNames)
 	maps.Copy(names, rateNames(throttle, limit))
 	if filter.Given && !types.Given {
 		names["eventTypes"] = "filterTypes"
@@ -65,6 +66,7 @@ func (in *endpointIn) fill(ep *webhook.Endpoint) {
 	if in.Headers.Given {
 		ep.Headers = in.Headers.Value
 	}
+	in.policyIn.apply(ep)
 }
 
 // replaceSecret makes secret the only one that signs.
@@ -87,6 +89,7 @@ type endpointPatch struct {
 	Version      opt[int64]             `json:"version" is:"solid,min=1,max=65535"`
 	Secret       opt[string]            `json:"secret" is:"solid,secret"`
 	Metadata     opt[map[string]string] `json:"metadata"`
+	policyIn
 	rest
 }
 
@@ -117,6 +120,7 @@ func (in *endpointPatch) apply(ep *webhook.Endpoint) error {
 		replaceSecret(ep, webhook.Secret(in.Secret.Value))
 	}
 	in.Metadata.patch(&ep.Metadata)
+	in.policyIn.apply(ep)
 	return nil
 }
 
@@ -151,6 +155,7 @@ type endpointOut struct {
 	CreatedAt    instant            `json:"createdAt" doc:"When it was made."`
 	UpdatedAt    instant            `json:"updatedAt" doc:"When it was last changed."`
 	Metadata     map[string]string  `json:"metadata"`
+	policyOut
 }
 
 func showEndpoint(ep *webhook.Endpoint) endpointOut {
@@ -160,6 +165,7 @@ func showEndpoint(ep *webhook.Endpoint) endpointOut {
 		EventTypes: types, FilterTypes: types, Channels: unlessEmpty(ep.Channels),
 		ThrottleRate: unlessZero(ep.RateLimit), RateLimit: unlessZero(ep.RateLimit), Version: max(ep.Version, 1),
 		CreatedAt: instant(ep.CreatedAt), UpdatedAt: instant(ep.UpdatedAt), Metadata: ep.Metadata,
+		policyOut: showPolicy(ep),
 	}
 }
 

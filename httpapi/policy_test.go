@@ -40,3 +40,33 @@ func TestChangesLeaveThePolicyThatClientsDoNotKnow(t *testing.T) {
 		}
 	}
 }
+
+func TestPolicyIsSetChangedAndTakenBack(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.must("POST", "/api/v1/app", `{"name":"Acme","uid":"acme"}`)
+	all := []string{`"method":"PATCH"`, `"protocol":"http/2"`, `"timeoutSeconds":7`, `"concurrency":3`, `"ordered":true`, `"scheduleSeconds":[5,0,60]`, `"finalStatuses":[400,599]`}
+	w.play("set", scenario{method: "POST", path: "/app/acme/endpoint", status: 201, want: all,
+		body: `{"url":"https://up.example/","uid":"orders","method":"PATCH","protocol":"http/2","timeoutSeconds":7,"concurrency":3,"ordered":true,"scheduleSeconds":[5,0,60],"finalStatuses":[400,599]}`})
+	path := "/app/acme/endpoint/orders"
+	w.play("put leaves it", scenario{method: "PUT", path: path, body: `{"url":"https://up.example/","uid":"orders"}`, status: 200, want: all})
+	w.play("change", scenario{method: "PATCH", path: path, body: `{"scheduleSeconds":[],"ordered":false,"finalStatuses":[]}`, status: 200,
+		want: []string{`"scheduleSeconds":[]`, `"ordered":false`, `"finalStatuses":[]`, `"timeoutSeconds":7`}})
+	w.play("take back", scenario{method: "PATCH", path: path, body: `{"method":null,"protocol":null,"timeoutSeconds":null,"concurrency":null,"scheduleSeconds":null,"finalStatuses":null}`, status: 200,
+		want: []string{`"method":"POST"`, `"protocol":null`, `"timeoutSeconds":30`, `"concurrency":null`, `"scheduleSeconds":null`, `"finalStatuses":[]`}})
+	for _, bad := range []struct{ field, value, at string }{
+		{"method", `"BREW"`, ""},
+		{"protocol", `"spdy"`, ""},
+		{"timeoutSeconds", `0`, ""},
+		{"concurrency", `1001`, ""},
+		{"ordered", `null`, ""},
+		{"scheduleSeconds", `[1,604801]`, "/[1]"},
+		{"scheduleSeconds", `[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]`, ""},
+		{"scheduleSeconds", `[null]`, "/[0]"},
+		{"finalStatuses", `[200]`, "/[0]"},
+		{"finalStatuses", `["400"]`, "/[0]"},
+	} {
+		w.play("bad "+bad.field+" "+bad.value, scenario{
+			method: "PATCH", path: path, body: `{"` + bad.field + `":` + bad.value + `}`, status: 422, field: "body/" + bad.field + bad.at,
+		})
+	}
+}

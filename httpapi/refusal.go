@@ -166,7 +166,7 @@ func limitOf(err error) string {
 
 // seconds is a wait as Retry-After has it, rounded up.
 func seconds(wait time.Duration) string {
-	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+	return strconv.FormatInt(wholeSeconds(wait), 10)
 }
 
 // wireNames are the names of an operation's body for fields that the domain calls

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -224,6 +225,9 @@ func (f *field) tell(s *schema) {
 	case s.Type[0] == "array":
 		s.MinItems, s.MaxItems = f.min, f.max
 		text = s.Items
+		if f.most != 0 {
+			text.Minimum, text.Maximum = &f.least, &f.most
+		}
 	case s.Type[0] == "string":
 		s.MinLength, s.MaxLength = f.min, f.max
 	case s.Type[0] == "integer":
@@ -236,6 +240,9 @@ func (f *field) tell(s *schema) {
 	}
 	for _, word := range f.enum {
 		text.Enum = append(text.Enum, valueOf(word, text.Type))
+	}
+	if len(f.enum) > 0 && slices.Contains(text.Type, kindNull) {
+		text.Enum = append(text.Enum, nil)
 	}
 	if f.format != nil {
 		rule := f.format.told

@@ -20,6 +20,7 @@ import (
 //	solid      may be absent, but not null
 //	later      known, and refused until it is served
 //	min=, max= bounds: of a number, of a text's characters, of a list's items
+//	least=, most= bounds of each number in a list
 //	enum=a|b   one of these
 //	default=   the value where it is absent or null
 //	older=     another name of the field named, which older clients use
@@ -47,6 +48,7 @@ type field struct {
 
 	required, solid, later bool
 	min, max               int64 // max 0 is no bound
+	least, most            int64 // of items; most 0 is no bound
 	enum                   []string
 	format                 *format
 	fallback, older        string // of the words default and older
@@ -85,7 +87,7 @@ func compileField(part reflect.StructField, index []int) field {
 	if inner.Kind() == reflect.Struct && inner != reflect.TypeFor[time.Time]() {
 		f.sub = shapeOf(inner)
 	}
-	f.list = inner == reflect.TypeFor[[]string]()
+	f.list = inner.Kind() == reflect.Slice && inner != reflect.TypeFor[jsontext.Value]()
 	f.rules(part)
 	f.fill(value.pointer()) // which panics for a default that is none
 	return f
@@ -143,6 +145,10 @@ func (f *field) rule(word string) {
 		f.min = mustInt(arg)
 	case "max":
 		f.max = mustInt(arg)
+	case "least":
+		f.least = mustInt(arg)
+	case "most":
+		f.most = mustInt(arg)
 	case "enum":
 		f.enum = strings.Split(arg, "|")
 	case "default":
@@ -217,6 +223,8 @@ func (f *field) check(value any, bad *faults, where []string) {
 		}
 	case *[]string:
 		f.checkList(*v, bad, where)
+	case *[]int64:
+		f.checkNumbers(*v, bad, where)
 	default:
 		if f.later {
 			bad.add(notYet, f.in(where)...)
@@ -255,6 +263,18 @@ func (f *field) checkList(items []string, bad *faults, where []string) {
 	}
 }
 
+func (f *field) checkNumbers(items []int64, bad *faults, where []string) {
+	if n := int64(len(items)); n < f.min || f.max > 0 && n > f.max {
+		bad.add(f.length("items"), f.in(where)...)
+		return
+	}
+	for i, item := range items {
+		if item < f.least || f.most > 0 && item > f.most {
+			bad.add("must be "+bounds(f.least, f.most), append(f.in(where), "["+strconv.Itoa(i)+"]")...)
+		}
+	}
+}
+
 // in is the field's location inside where.
 func (f *field) in(where []string) []string { return append(slices.Clip(where), f.name) }
 
@@ -265,9 +285,11 @@ func (f *field) length(of string) string {
 	return "must have " + f.bounds() + " " + of
 }
 
-func (f *field) bounds() string {
-	if f.max > 0 {
-		return fmt.Sprintf("%d to %d", f.min, f.max)
+func (f *field) bounds() string { return bounds(f.min, f.max) }
+
+func bounds(least, most int64) string {
+	if most > 0 {
+		return fmt.Sprintf("%d to %d", least, most)
 	}
-	return fmt.Sprintf("at least %d", f.min)
+	return fmt.Sprintf("at least %d", least)
 }
