@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -77,14 +78,38 @@ func (api *API) route(table []*operation) {
 		if res == nil {
 			res = &resource{api: api, path: op.path, methods: make(map[string]*operation)}
 			resources[op.path] = res
-			api.mux.Handle(basePath+op.path, res)
+			if !shadows(table, op.path) {
+				api.mux.Handle(basePath+op.path, res)
+			}
 		}
 		res.add(op)
+		if shadows(table, op.path) {
+			api.mux.Handle(op.method+" "+basePath+op.path, res)
+		}
 	}
 	api.mux.Handle("/", &resource{api: api})
 	root := &resource{api: api, path: "/", methods: make(map[string]*operation)}
 	root.add(rootOperation())
 	api.mux.Handle("/{$}", root)
+}
+
+// shadows says that a path has a word of the API's where another path in the table has a
+// name of the caller's: /msg/batch and /msg/{msg_id}. Only what it does takes it away from
+// the other, so that a message may be called "batch".
+func shadows(table []*operation, path string) bool {
+	parts := strings.Split(path, "/")
+	return slices.ContainsFunc(table, func(op *operation) bool {
+		other := strings.Split(op.path, "/")
+		if op.path == path || len(other) != len(parts) {
+			return false
+		}
+		for i := range parts {
+			if other[i] != parts[i] && !strings.HasPrefix(other[i], "{") {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // ServeHTTP answers a request. One slash at the end of the path makes no difference.

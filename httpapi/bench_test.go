@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,6 +19,7 @@ import (
 	"github.com/neohook/neohook/httpapi"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
+	"github.com/neohook/neohook/store/sqlite"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -121,4 +125,41 @@ func BenchmarkPublish(b *testing.B) {
 			}
 		})
 	})
+}
+
+// BenchmarkPublishOverHTTP publishes 1 KB messages over connections to a real server, over
+// SQLite and an adapter that costs nothing: 64 clients with a message a request, and four
+// with a batch a request. The clients' own work is part of it.
+func BenchmarkPublishOverHTTP(b *testing.B) {
+	for _, size := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			st, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "data"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			w := newWorld(b, worldOptions{store: st, log: slog.New(slog.DiscardHandler)})
+			w.must("POST", "/api/v1/app", `{"name":"Acme","uid":"acme"}`)
+			w.must("POST", "/api/v1/app/acme/endpoint", `{"url":"https://up.example"}`)
+			one := `{"eventType":"invoice.paid","payload":{"pad":"` + strings.Repeat("x", 1000) + `"}}`
+			clients, path, body := 64, "/api/v1/app/acme/msg?with_content=false", one
+			if size > 1 {
+				clients, path = 4, "/api/v1/app/acme/msg/batch"
+				body = `{"messages":[` + strings.TrimSuffix(strings.Repeat(one+",", size), ",") + `]}`
+			}
+			var next atomic.Int64
+			var running sync.WaitGroup
+			b.ResetTimer()
+			for range clients {
+				running.Go(func() {
+					for int(next.Add(int64(size)))-size < b.N {
+						if got := w.call("POST", path, body, nil); got.status != 202 {
+							b.Errorf("%d %s", got.status, got.body)
+						}
+					}
+				})
+			}
+			running.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		})
+	}
 }

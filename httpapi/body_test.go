@@ -40,7 +40,7 @@ func TestBodyFaultsNameTheField(t *testing.T) {
 		"nested too deep":     {new(messageIn), `{"eventType":"a","payload":{"a":` + strings.Repeat("[", 1<<20) + `}}`, []string{"body/payload/a" + strings.Repeat("/0", maxLoc-3) + "/... value_error.jsondecode: malformed JSON at byte 10030: exceeded max depth"}},
 		"twice in a payload":  {new(messageIn), `{"eventType":"a","payload":{"l":[{"x":1,"x":2}]}}`, []string{"body/payload/l/0/x value_error.jsondecode: is there twice"}},
 		"payload missing":     {new(messageIn), `{"eventType":"a"}`, []string{"body/payload value_error.jsondecode: is required"}},
-		"payload null":        {new(messageIn), `{"eventType":"a","payload":null}`, []string{"body/payload value_error.jsondecode: must be an object"}},
+		"payload null":        {new(messageIn), `{"eventType":"a","payload":null}`, []string{"body/payload value_error.jsondecode: must not be null"}},
 		"payload a list":      {new(messageIn), `{"eventType":"a","payload":[]}`, []string{"body/payload value_error.jsondecode: must be an object"}},
 		"data a text":         {new(messageIn), `{"eventType":"a","data":"x"}`, []string{"body/data value_error.jsondecode: must be an object"}},
 		"payload and data":    {new(messageIn), `{"eventType":"a","data":{},"payload":{}}`, []string{"body/data value_error: is another name of payload: send one of them"}},

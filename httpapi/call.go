@@ -235,7 +235,7 @@ func (c *call) receive() error {
 		}
 	}
 	length := c.req.ContentLength
-	limit := c.api.maxBodyBytes()
+	limit := max(c.op.bodyBytes, c.api.maxBodyBytes())
 	if length > limit {
 		return bodyTooLarge(limit)
 	}

@@ -109,7 +109,7 @@ func newDocument(table []*operation, version string, maxBody int64) *document {
 			paths[op.path] = at
 			doc.Paths.add(basePath+op.path, nil)
 		}
-		doc.Paths[at].value.add(strings.ToLower(op.method), op.tell(&all))
+		doc.Paths[at].value.add(strings.ToLower(op.method), op.tell(&all, maxBody))
 		if group := op.group(); !slices.ContainsFunc(doc.Tags, func(tag documentTag) bool { return tag.Name == group }) {
 			doc.Tags = append(doc.Tags, documentTag{group, groups[group]})
 		}
@@ -137,7 +137,7 @@ var groups = map[string]string{
 }
 
 // tell describes an operation. Schemas that have names are left with all.
-func (op *operation) tell(all *schemas) *documentOperation {
+func (op *operation) tell(all *schemas, maxBody int64) *documentOperation {
 	told := &documentOperation{
 		ID: "v1." + op.name, Summary: op.summary, Description: op.about, Tags: []string{op.group()},
 		Security: []map[string][]string{}, Deprecated: op.deprecated,
@@ -162,15 +162,19 @@ func (op *operation) tell(all *schemas) *documentOperation {
 	if op.takes != nil {
 		told.Body = &documentBody{true, jsonMedia(all.of(op.takes))}
 	}
-	op.tellAnswers(told, all)
+	op.tellAnswers(told, all, maxBody)
 	return told
 }
 
 // tellAnswers lists every status that the operation may have.
-func (op *operation) tellAnswers(told *documentOperation, all *schemas) {
+func (op *operation) tellAnswers(told *documentOperation, all *schemas, maxBody int64) {
 	usual := append([]int{op.status}, op.others...)
 	for _, status := range op.statuses() {
 		text := strconv.Itoa(status)
+		if status == http.StatusRequestEntityTooLarge && op.bodyBytes > maxBody {
+			told.Responses.add(text, refusalResponse(status, bodyTooLongText(op.bodyBytes), jsonMedia(all.of(reflect.TypeFor[errorOut]()))))
+			continue
+		}
 		if !slices.Contains(usual, status) {
 			told.Responses.add(text, &documentResponse{Ref: "#/components/responses/" + text})
 			continue
@@ -249,23 +253,33 @@ func refusalResponses(all *schemas, maxBody int64) (responses ordered[*documentR
 		{403, "The token does not let its bearer do this."},
 		{404, "What the path names does not exist."},
 		{409, "Something with this uid exists, or the idempotency-key was used for another request."},
-		{413, fmt.Sprintf("The body is larger than %d bytes.", maxBody)},
+		{413, bodyTooLongText(maxBody)},
 		{415, "The body has a content encoding."},
 		{422, "The request is not valid. Everything that is wrong with it is listed."},
 		{429, "The application has as much as it may. The request was not carried out."},
 		{500, "The server failed. Its log says more, under the request's id."},
 		{503, "The server can't do it at present. Repeat the request after a while, with the same idempotency-key."},
 	} {
-		response := &documentResponse{Description: one.text, Headers: headersOf("neohook-request-id"), Content: jsonMedia(failure)}
-		switch one.status {
-		case http.StatusUnauthorized:
-			response.Headers = append(response.Headers, headersOf("www-authenticate")...)
-		case http.StatusUnprocessableEntity:
-			response.Content = jsonMedia(faulty)
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-			response.Headers = append(response.Headers, headersOf("retry-after")...)
+		media := jsonMedia(failure)
+		if one.status == http.StatusUnprocessableEntity {
+			media = jsonMedia(faulty)
 		}
-		responses.add(strconv.Itoa(one.status), response)
+		responses.add(strconv.Itoa(one.status), refusalResponse(one.status, one.text, media))
 	}
 	return responses
+}
+
+func refusalResponse(status int, text string, media map[string]documentMedia) *documentResponse {
+	headers := headersOf("neohook-request-id")
+	switch status {
+	case http.StatusUnauthorized:
+		headers = append(headers, headersOf("www-authenticate")...)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		headers = append(headers, headersOf("retry-after")...)
+	}
+	return &documentResponse{Description: text, Headers: headers, Content: media}
+}
+
+func bodyTooLongText(limit int64) string {
+	return fmt.Sprintf("The body is larger than %d bytes.", limit)
 }

@@ -128,7 +128,7 @@ func fitsDocument(t *testing.T, w *world, way httpapi.Way, s *scenario, got answ
 			t.Errorf("%s does not fit the document: %v", got.body, err)
 		}
 	}
-	if s.body != "" && got.status < 300 {
+	if s.body != "" && got.status < 300 && !s.odd {
 		err := doc.fits(s.body, "paths", way.Path, method, "requestBody", "content", "application/json", "schema")
 		if err != nil {
 			t.Errorf("%s was taken, and the document says that it is not: %v", s.body, err)

@@ -51,6 +51,8 @@ var formats = map[string]func(arg string) format{
 			return ""
 		}}
 	},
+	// object is any, of which the type's own check says what is wrong with it.
+	"object": func(string) format { return format{told: schema{Type: kinds{"object"}}} },
 	// id is an identifier with the prefix arg, of answers only; url is an address.
 	"id":  func(prefix string) format { return format{told: schema{Pattern: "^" + prefix + "[0-9A-Za-z]{27}$"}} },
 	"url": func(string) format { return format{told: schema{Format: "uri"}} },

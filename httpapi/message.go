@@ -13,8 +13,8 @@ import (
 // messageIn is a message to send.
 type messageIn struct {
 	EventType       opt[string]         `json:"eventType" is:"required,slug" doc:"What happened; it need not be known to the server." eg:"order.created"`
-	Payload         opt[jsontext.Value] `json:"payload" doc:"An object. Its text is stored, signed and sent byte for byte." eg:"{\"order\":17,\"total\":\"12.50\"}"`
-	Data            opt[jsontext.Value] `json:"data" is:"older=payload" doc:"Another name of payload; send one of them."`
+	Payload         opt[jsontext.Value] `json:"payload" is:"solid,object" doc:"An object. Its text is stored, signed and sent byte for byte." eg:"{\"order\":17,\"total\":\"12.50\"}"`
+	Data            opt[jsontext.Value] `json:"data" is:"solid,object,older=payload" doc:"Another name of payload; send one of them."`
 	EventID         opt[string]         `json:"eventId" is:"uid=msg_" doc:"Your own name for the message, unique in its application for as long as it is kept. It serves wherever the id does." eg:"order-17"`
 	Channels        opt[[]string]       `json:"channels" is:"min=1,max=5,slug" doc:"Endpoints with channels get the message if they share one."`
 	RetentionDays   opt[int64]          `json:"payloadRetentionPeriod" is:"min=5,max=90,default=90" doc:"For how many days the payload is kept."`
@@ -36,6 +36,10 @@ type transformation struct {
 // keptDays is how long payloads are kept.
 const keptDays = 90
 
+func (*messageIn) refine(s *schema) {
+	s.AnyOf = []*schema{{Required: []string{"payload"}}, {Required: []string{"data"}}}
+}
+
 func (in *messageIn) check(bad *faults) {
 	payload, name := in.Payload, "payload"
 	if in.Data.Given && !payload.Given {
@@ -46,7 +50,7 @@ func (in *messageIn) check(bad *faults) {
 		bad.add("is another name of payload: send one of them", "body", "data")
 	case !payload.Given && !payload.Null:
 		bad.misfit("is required", "body", "payload")
-	case payload.Value.Kind() != '{':
+	case payload.Value.Kind() != '{' && !payload.Null:
 		bad.misfit("must be an object", "body", name)
 	}
 	if days := in.RetentionDays.or(keptDays); 5 <= days && days < keptDays {

@@ -30,6 +30,8 @@ type operation struct {
 	refusals []int
 	// media is the type of the usual answer; "" is JSON.
 	media string
+	// bodyBytes bounds the body where it may be longer than that of others.
+	bodyBytes int64
 	// names are the body's words for the domain's fields.
 	names wireNames
 	// upsert: the last entity of the path need not exist. bodyFirst: a bad body is told

@@ -83,7 +83,7 @@ type told interface{ schema(*schemas) *schema }
 
 // of returns the schema of a type, a reference for a struct.
 func (all *schemas) of(t reflect.Type) *schema {
-	if own, ok := reflect.Zero(t).Interface().(told); ok {
+	if own, ok := reflect.Zero(t).Interface().(told); ok && t.Kind() != reflect.Pointer {
 		return own.schema(all)
 	}
 	if prefix, found := idPrefixes[t]; found {
@@ -219,6 +219,9 @@ func (all *schemas) add(into *schema, part reflect.StructField, name, options st
 // tell adds the rules of a field to its schema.
 func (f *field) tell(s *schema) {
 	text := s
+	if s.Type == nil && f.format != nil {
+		s.Type = f.format.told.Type
+	}
 	switch {
 	case s.Type == nil:
 		return

@@ -122,6 +122,16 @@ func operations() []*operation {
 			refusals: []int{http.StatusTooManyRequests}, names: eventNames, bodyFirst: true,
 		}, createMessage),
 		serves(operation{
+			name: "message.create-batch", method: post, path: app + "/msg/batch", scope: application, needs: access.Publish, status: accepted,
+			once: true, refusals: []int{http.StatusTooManyRequests}, bodyBytes: maxBatchBytes,
+			names:   wireNames{"events": "messages"},
+			summary: "Send up to 1,000 messages at once",
+			about: "The messages are stored in one transaction where they can be. One that can't be accepted harms no other: the answer says " +
+				"of each what became of it. Each endpoint gets them in their order.\n\n" +
+				"With an `idempotency-key` each message is known by its place: a repeat of the request answers as before for those that were " +
+				"accepted, and tries the others again.",
+		}, createMessages),
+		serves(operation{
 			name: "message.get", method: get, path: msg, scope: application, needs: access.View, status: ok,
 			summary: "Get a message",
 		}, getMessage),

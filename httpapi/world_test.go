@@ -291,6 +291,8 @@ type scenario struct {
 	status int
 	// want must be in the body, not must not be in body or header.
 	want, not []string
+	// odd: the request is taken although the document says that it is not valid.
+	odd bool
 	// field is the loc of a fault in a 422, joined with slashes.
 	field string
 	// answers are fields of the answer's header.
