@@ -55,7 +55,12 @@ func (o *Organisation) CreateEndpoint(ctx context.Context, tenant webhook.Tenant
 		return webhook.Endpoint{}, err
 	}
 	return create(ctx, o, once, at, creation[store.Endpoint, webhook.Endpoint]{
-		validate: ep.Validate,
+		validate: func() error {
+			if err := ep.Validate(); err != nil {
+				return err
+			}
+			return o.checkTypes(ctx, nil, ep.EventTypes)
+		},
 		record: func(key int64) (store.Endpoint, error) {
 			made := store.Endpoint{
 				Key: store.EndpointKey(key), Tenant: owner.Key, CreatedBy: string(ep.CreatedBy),
@@ -151,7 +156,7 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 		return webhook.Endpoint{}, err
 	}
 	for range maxTries {
-		next, changes, err := o.changeEndpoint(&owner, &stored, change)
+		next, changes, err := o.changeEndpoint(ctx, &owner, &stored, change)
 		if err != nil {
 			return webhook.Endpoint{}, err
 		}
@@ -187,7 +192,7 @@ func (e *Engine) writeEndpoint(ctx context.Context, next *store.Endpoint, once *
 
 // changeEndpoint returns what change makes of a stored endpoint, and whether that is
 // anything else.
-func (o *Organisation) changeEndpoint(owner *store.Tenant, stored *store.Endpoint, change func(*webhook.Endpoint) error) (next store.Endpoint, changes bool, _ error) {
+func (o *Organisation) changeEndpoint(ctx context.Context, owner *store.Tenant, stored *store.Endpoint, change func(*webhook.Endpoint) error) (next store.Endpoint, changes bool, _ error) {
 	show := o.showEndpoint(owner)
 	before, err := show(stored)
 	if err != nil {
@@ -201,6 +206,9 @@ func (o *Organisation) changeEndpoint(owner *store.Tenant, stored *store.Endpoin
 		return next, false, err
 	}
 	if err := checkEndpoint(&after); err != nil {
+		return next, false, err
+	}
+	if err := o.checkTypes(ctx, before.EventTypes, after.EventTypes); err != nil {
 		return next, false, err
 	}
 	next = *stored

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/neohook/neohook/internal/catalogue"
 	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/record"
 	"github.com/neohook/neohook/internal/routing"
@@ -27,6 +28,8 @@ type Engine struct {
 	store   store.Store
 	records *record.Translator
 	routes  *routing.Table
+	// catalogue has the schemas that payloads are held to.
+	catalogue *catalogue.Table
 	machinery
 	ran atomic.Bool
 	// creating has a place for the one who counts and stores an endpoint. It is a channel,
@@ -49,8 +52,9 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, store: st, records: records,
-		creating: make(chan struct{}, 1),
-		routes:   routing.New(st, records, routing.Limits{}),
+		creating:  make(chan struct{}, 1),
+		routes:    routing.New(st, records, routing.Limits{}),
+		catalogue: catalogue.New(st, catalogue.Limits{}),
 	}
 	e.Organisation = e.In(opts.Organisation)
 	if err := e.assemble(); err != nil {

@@ -13,8 +13,8 @@ var (
 	// ErrNotFound is returned for an id or UID that names nothing in its organisation,
 	// or something deleted.
 	ErrNotFound = errors.New("neohook: not found")
-	// ErrConflict is returned where a UID is taken.
-	ErrConflict = errors.New("neohook: uid is taken")
+	// ErrConflict is returned where a UID, or the name of an event type, is taken.
+	ErrConflict = errors.New("neohook: uid or name is taken")
 	// ErrKeyReused is returned where the Key of a Once was used for another Request.
 	ErrKeyReused = errors.New("neohook: idempotency key was used for another request")
 	// ErrTooManySecrets is returned by RotateSecret where ten replaced secrets still sign.
@@ -28,6 +28,11 @@ var (
 	// ErrTooManyEndpoints is returned by CreateEndpoint where the tenant has as many as it
 	// may, as a *LimitError.
 	ErrTooManyEndpoints = errors.New("neohook: tenant has too many endpoints")
+	// ErrPayload is returned by Publish for a payload that does not fit the schema of its
+	// type, as a *PayloadError.
+	ErrPayload = errors.New("neohook: payload does not fit its event type")
+	// ErrNoExample is returned by SendExample for an event type whose schemas give no example.
+	ErrNoExample = errors.New("neohook: event type has no example")
 	// ErrStopped is returned by Publish once Run has ended.
 	ErrStopped = errors.New("neohook: stopped")
 )

@@ -36,22 +36,27 @@ type Once struct {
 	KeepFor time.Duration
 }
 
-// Once returns a view whose CreateTenant, CreateEndpoint, RotateSecret, Publish and
-// PublishBatch do their work a single time under once: a repeat changes nothing and returns what the
+// Once returns a view whose CreateTenant, CreateEndpoint, CreateEventType,
+// ImportEventTypes, RotateSecret, Publish, PublishBatch and SendExample do their work a
+// single time under once: a repeat changes nothing and returns what the
 // first returned. The key is stored in the same transaction as the change, so it
 // outlives a crash. A failure leaves no trace, and the key can be used again.
 func (o *Organisation) Once(once Once) *Organisation {
-	return &Organisation{engine: o.engine, id: o.id, once: &once}
+	view := *o
+	view.once = &once
+	return &view
 }
 
 // The operations that can be asked for once. Their names are hashed into what stores
 // keep, and never change.
 const (
-	createTenantOp   = "create tenant"
-	createEndpointOp = "create endpoint"
-	rotateSecretOp   = "rotate secret"
-	publishOp        = "publish"
-	publishBatchOp   = "publish batch"
+	createTenantOp     = "create tenant"
+	createEndpointOp   = "create endpoint"
+	createEventTypeOp  = "create event type"
+	importEventTypesOp = "import event types"
+	rotateSecretOp     = "rotate secret"
+	publishOp          = "publish"
+	publishBatchOp     = "publish batch"
 )
 
 // storeOnce returns what the store is told of an operation that is asked for under the

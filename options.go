@@ -43,6 +43,10 @@ type Options struct {
 
 	// MaxPayloadBytes is the longest payload of an event; 0 = 1 MiB.
 	MaxPayloadBytes int
+	// CheckPayloads holds the payload of an event to the JSON Schemas of its type, in the
+	// event's organisation: Publish returns a *PayloadError where it fits none of their
+	// versions. Events whose type has no schemas, or is not known, are taken as they are.
+	CheckPayloads bool
 	// EndpointConcurrency is how many attempts may be in flight at an endpoint that does
 	// not say itself; 0 = 10.
 	EndpointConcurrency int

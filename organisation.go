@@ -22,6 +22,17 @@ type Organisation struct {
 	engine *Engine
 	id     webhook.OrganisationID
 	once   *Once
+	// knownTypes: endpoints subscribe to event types that there are.
+	knownTypes bool
+}
+
+// KnownTypes returns a view whose CreateEndpoint and UpdateEndpoint refuse an event type
+// that there is not, or that is archived, as *webhook.InvalidError, unless the endpoint
+// has heard of it before. Without it a type need not be described to be subscribed to.
+func (o *Organisation) KnownTypes() *Organisation {
+	view := *o
+	view.knownTypes = true
+	return &view
 }
 
 // OrganisationID returns the organisation's id.

@@ -43,17 +43,26 @@ type (
 	id  interface{ ~string }
 )
 
-// storePage checks a page and decodes its After.
-func storePage[K key, ID id, T any](page Page, parse func(ID) (K, T, error)) (store.Page, error) {
-	if page.Limit < 0 || page.Limit > MaxPageLimit {
+// limit checks the Limit and fills its default.
+func (p *Page) limit() (int, error) {
+	if p.Limit < 0 || p.Limit > MaxPageLimit {
 		var bad webhook.InvalidError
 		bad.Add("limit", fmt.Sprintf("must be between 1 and %d", MaxPageLimit))
-		return store.Page{}, bad.Err()
+		return 0, bad.Err()
 	}
-	out := store.Page{Descending: page.Descending, Limit: page.Limit}
-	if page.Limit == 0 {
-		out.Limit = DefaultPageLimit
+	if p.Limit == 0 {
+		return DefaultPageLimit, nil
 	}
+	return p.Limit, nil
+}
+
+// storePage checks a page and decodes its After.
+func storePage[K key, ID id, T any](page Page, parse func(ID) (K, T, error)) (store.Page, error) {
+	limit, err := page.limit()
+	if err != nil {
+		return store.Page{}, err
+	}
+	out := store.Page{Descending: page.Descending, Limit: limit}
 	if page.After == "" {
 		return out, nil
 	}

@@ -27,10 +27,11 @@ const diskRetryAfter = 10 * time.Second
 // endpoint's deliveries begin in that order. Publish does not keep the payload that it
 // is given.
 //
-// Errors: *webhook.InvalidError; ErrNotFound for the tenant; ErrConflict where the UID is
-// taken; ErrKeyReused; ErrOverloaded; ErrBacklogFull, for a repeat too; ErrStopped. With an error of the store, or that of
-// ctx, the event may have been accepted all the same: publish it again, under a Once, to
-// be sure that it is accepted a single time.
+// Errors: *webhook.InvalidError; ErrPayload, for a repeat too; ErrNotFound for the tenant;
+// ErrConflict where the UID is taken; ErrKeyReused; ErrOverloaded; ErrBacklogFull, for a
+// repeat too; ErrStopped. With an error of the store, or that of ctx, the event may have
+// been accepted all the same: publish it again, under a Once, to be sure that it is
+// accepted a single time.
 func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
 	accepted, err := o.publish(ctx, event)
 	if err != nil {
@@ -40,7 +41,7 @@ func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhoo
 }
 
 func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
-	if err := o.engine.checkEvent(&event); err != nil {
+	if err := o.checkEvent(ctx, &event); err != nil {
 		return webhook.Event{}, err
 	}
 	if _, low := o.engine.space.check(); low {
@@ -142,7 +143,8 @@ func submitError(err error) error {
 	return nil
 }
 
-func (e *Engine) checkEvent(event *webhook.Event) error {
+// checkEvent says why an event can't be accepted, whatever the store has.
+func (o *Organisation) checkEvent(ctx context.Context, event *webhook.Event) error {
 	var bad *webhook.InvalidError
 	if err := event.Validate(); err != nil && !errors.As(err, &bad) {
 		return err
@@ -153,10 +155,13 @@ func (e *Engine) checkEvent(event *webhook.Event) error {
 	if event.ID != "" {
 		bad.Add("id", "must be empty: the engine gives it")
 	}
-	if len(event.Payload) > e.opts.MaxPayloadBytes {
-		bad.Fields = append(bad.Fields, tooLarge(e.opts.MaxPayloadBytes).Fields...)
+	if most := o.engine.opts.MaxPayloadBytes; len(event.Payload) > most {
+		bad.Fields = append(bad.Fields, tooLarge(most).Fields...)
 	}
-	return bad.Err()
+	if err := bad.Err(); err != nil {
+		return err
+	}
+	return o.checkPayload(ctx, event)
 }
 
 func tooLarge(limit int) *webhook.InvalidError {

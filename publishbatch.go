@@ -50,7 +50,7 @@ func (o *Organisation) PublishBatch(ctx context.Context, tenant webhook.TenantID
 		event := &b.results[i].Event
 		*event = events[i]
 		event.Tenant = tenant
-		if err := o.engine.checkEvent(event); err != nil {
+		if err := o.checkEvent(ctx, event); err != nil {
 			b.refuse(i, err)
 			continue
 		}

@@ -88,7 +88,7 @@ func refusalOf(err error) Refusal {
 	switch {
 	case errors.As(err, &overloaded):
 		return Refusal(overloaded.Cause)
-	case errors.As(err, &invalid):
+	case errors.As(err, &invalid), errors.Is(err, ErrPayload):
 		return Invalid
 	case errors.Is(err, store.ErrFull):
 		return Refusal(DiskFull)

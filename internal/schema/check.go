@@ -3,6 +3,8 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -87,7 +89,30 @@ func (p *program) check(payload Payload) (faults []Fault) {
 	case err == nil:
 		return nil
 	case errors.As(err, &invalid):
-		return faultsOf(invalid, ofValue)
+		return bracketed(faultsOf(invalid, ofValue), payload.value)
 	}
 	return []Fault{{Message: fmt.Sprint("can't be checked: ", clip(err.Error()))}}
+}
+
+// bracketed puts the indexes in paths into brackets, which tells them from names.
+func bracketed(faults []Fault, root any) []Fault {
+	for i := range faults {
+		faults[i].Path = slices.Clone(faults[i].Path)
+		value := root
+		for j, token := range faults[i].Path {
+			switch within := value.(type) {
+			case map[string]any:
+				value = within[token]
+			case []any:
+				faults[i].Path[j] = "[" + token + "]"
+				index, err := strconv.Atoi(token)
+				if err != nil || index < 0 || index >= len(within) {
+					value = nil
+					continue
+				}
+				value = within[index]
+			}
+		}
+	}
+	return faults
 }

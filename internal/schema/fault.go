@@ -13,7 +13,7 @@ import (
 
 // Fault is one thing that is wrong.
 type Fault struct {
-	// Path leads to it: the names and indexes from the outside in.
+	// Path leads to it, from the outside in: names, and in a payload indexes as "[0]".
 	Path    []string
 	Message string
 }
