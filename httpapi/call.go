@@ -259,6 +259,10 @@ func (c *call) lookUp() error {
 			return c.missing(err, "")
 		}
 	}
+	if name := c.typeName(); name != "" && !c.op.upsert {
+		_, err := c.findEventType(name)
+		return err
+	}
 	if ep != "" && !c.op.upsert {
 		if _, err := c.org.Endpoint(c.ctx(), app, ep); err != nil {
 			return c.missing(err, "Endpoint")

@@ -131,6 +131,7 @@ var groups = map[string]string{
 	"health":          "Whether the server can work.",
 	"document":        "This document.",
 	"application":     "An application is one of your customers, with endpoints and messages of its own.",
+	"event-type":      "An event type says what messages of a type are. Endpoints subscribe to event types.",
 	"endpoint":        "An endpoint is a URL that gets an application's messages, or those of some types.",
 	"message":         "A message is what happened. It is sent to every endpoint that hears of its type.",
 	"message-attempt": "An attempt is one request that was made to bring a message to an endpoint.",

@@ -53,6 +53,16 @@ func endpointNames(types, filter opt[[]string], throttle, limit opt[int64]) wire
 	return names
 }
 
+// spelled tells what the engine finds wrong with an endpoint under the names that the client
+// sent.
+func (in *endpointIn) spelled(err error) error {
+	return spelled(err, endpointNames(in.EventTypes, in.FilterTypes, in.ThrottleRate, in.RateLimit))
+}
+
+func (in *endpointPatch) spelled(err error) error {
+	return spelled(err, endpointNames(in.EventTypes, in.FilterTypes, in.ThrottleRate, in.RateLimit))
+}
+
 // fill writes all that the client rules over.
 func (in *endpointIn) fill(ep *webhook.Endpoint) {
 	ep.URL, ep.Description, ep.UID = normalURL(in.URL.Value), in.Description.Value, in.UID.Value
@@ -193,9 +203,9 @@ func createEndpoint(c *call, _ *none, in *endpointIn) (out endpointOut, _ error)
 	}
 	var made webhook.Endpoint
 	in.fill(&made)
-	made, err = org.CreateEndpoint(c.ctx(), c.tenant(), made)
+	made, err = org.KnownTypes().CreateEndpoint(c.ctx(), c.tenant(), made)
 	if err != nil {
-		return out, c.missing(err, "")
+		return out, c.missing(in.spelled(err), "")
 	}
 	return showEndpoint(&made), nil
 }
@@ -217,7 +227,7 @@ func (c *call) findEndpoint() (webhook.Endpoint, error) {
 func putEndpoint(c *call, _ *none, in *endpointIn) (out endpointOut, _ error) {
 	put, err := upsert(c,
 		func() (webhook.Endpoint, error) {
-			return c.org.UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), func(ep *webhook.Endpoint) error {
+			return c.org.KnownTypes().UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), func(ep *webhook.Endpoint) error {
 				in.fill(ep)
 				return nil
 			})
@@ -225,18 +235,18 @@ func putEndpoint(c *call, _ *none, in *endpointIn) (out endpointOut, _ error) {
 		func() (webhook.Endpoint, error) {
 			var made webhook.Endpoint
 			in.fill(&made)
-			return c.org.CreateEndpoint(c.ctx(), c.tenant(), made)
+			return c.org.KnownTypes().CreateEndpoint(c.ctx(), c.tenant(), made)
 		})
 	if err != nil {
-		return out, c.missing(err, "")
+		return out, c.missing(in.spelled(err), "")
 	}
 	return showEndpoint(&put), nil
 }
 
 func patchEndpoint(c *call, _ *none, in *endpointPatch) (out endpointOut, _ error) {
-	patched, err := c.org.UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), in.apply)
+	patched, err := c.org.KnownTypes().UpdateEndpoint(c.ctx(), c.tenant(), c.endpoint(), in.apply)
 	if err != nil {
-		return out, c.missing(err, "Endpoint")
+		return out, c.missing(in.spelled(err), "Endpoint")
 	}
 	return showEndpoint(&patched), nil
 }

@@ -53,6 +53,15 @@ func (f *faults) domain(err error, names wireNames, where ...string) {
 	}
 }
 
+// spelled is an error of the engine with the names of its fields on the wire.
+func spelled(err error, names wireNames) error {
+	var invalid *webhook.InvalidError
+	if errors.As(err, &invalid) {
+		return names.faults(invalid, "body").err()
+	}
+	return err
+}
+
 // err returns the refusal of a request that is not valid, or nil.
 func (f faults) err() error {
 	if len(f) == 0 {

@@ -40,6 +40,15 @@ var formats = map[string]func(arg string) format{
 			return ""
 		}}
 	},
+	// nameiterator is a name behind a sign; see nameWalk.
+	"nameiterator": func(string) format {
+		return format{told: schema{Pattern: `^-?~?[a-zA-Z0-9\-_.]{1,256}$`}, check: func(text string) string {
+			if at, _ := nameWalk(text); !webhook.IsName(at) {
+				return badIteratorText
+			}
+			return ""
+		}}
+	},
 	// secret is a signing secret. The library takes one without a prefix too; here it
 	// would as likely be a mistake.
 	"secret": func(string) format {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -86,6 +87,34 @@ func (in *messageIn) sent() []byte {
 	return in.Payload.Value
 }
 
+// misfit tells what does not fit in a payload under the name that it was sent by.
+func (in *messageIn) misfit(err error) error {
+	var misfit *neohook.PayloadError
+	if !errors.As(err, &misfit) {
+		return err
+	}
+	where := []string{"body", "payload"}
+	switch {
+	case in.Transformations.Value.RawPayload.Given:
+		where = []string{"body", "transformationsParams", "rawPayload"}
+	case in.Data.Given:
+		where[1] = "data"
+	}
+	return payloadFaults(misfit, where...).err()
+}
+
+// payloadFaults tells what does not fit in a payload; where begins each location.
+func payloadFaults(misfit *neohook.PayloadError, where ...string) (bad faults) {
+	for _, fault := range misfit.Faults {
+		loc := slices.Clone(where)
+		for _, name := range fault.Path[:min(len(fault.Path), maxLoc)] {
+			loc = append(loc, clip(name))
+		}
+		bad.add(fault.Message+" (schema "+misfit.Version+" of "+misfit.EventType+")", loc...)
+	}
+	return bad
+}
+
 // messageOut is a message as shown.
 type messageOut struct {
 	like[messageIn]
@@ -131,7 +160,7 @@ func createMessage(c *call, q *content, in *messageIn) (out messageOut, _ error)
 		accepted, err = org.Publish(c.ctx(), event)
 	}
 	if err != nil {
-		return out, c.missing(err, "")
+		return out, c.missing(in.misfit(err), "")
 	}
 	accepted.Payload = event.Payload
 	return showMessage(&accepted, q.wanted()), nil

@@ -12,6 +12,8 @@ var references = map[string]reference{
 	"endpoint_id": {"The endpoint's id, or its uid.", "ep_"},
 	"msg_id":      {"The message's id, or its eventId.", "msg_"},
 	"attempt_id":  {"The attempt's id.", "atmpt_"},
+
+	"event_type_name": {"The event type's name.", ""},
 }
 
 // reference is a name in a path.

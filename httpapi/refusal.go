@@ -84,11 +84,14 @@ func refuse(err error, names wireNames) *refusal {
 	var refused *refusal
 	var invalid *webhook.InvalidError
 	var overloaded *neohook.OverloadedError
+	var misfit *neohook.PayloadError
 	switch {
 	case errors.As(err, &refused):
 		return refused
 	case errors.As(err, &invalid):
 		return &refusal{status: http.StatusUnprocessableEntity, faults: names.faults(invalid, "body")}
+	case errors.As(err, &misfit):
+		return &refusal{status: http.StatusUnprocessableEntity, faults: payloadFaults(misfit, "body", names.of("payload"))}
 	case errors.Is(err, neohook.ErrNotFound):
 		return notFound("Entity not found")
 	case errors.Is(err, webhook.ErrMalformedID):

@@ -23,6 +23,7 @@ const (
 func settle(w *world) (ids map[string]string) {
 	ids = make(map[string]string)
 	ids["app"] = w.id("POST", "/api/v1/app", `{"name":"Acme","uid":"acme","metadata":{"plan":"gold"}}`)
+	w.types("invoice.paid")
 	ids["ep"] = w.id("POST", "/api/v1/app/acme/endpoint",
 		`{"url":"https://Receiver.example","uid":"orders","secret":"`+knownSecret+`","headers":{"X-Api-Key":"`+apiKey+`","X-Trace":"on"}}`)
 	ids["down"] = w.id("POST", "/api/v1/app/acme/endpoint",
@@ -77,7 +78,7 @@ func TestAnswersOutsideTheOperations(t *testing.T) {
 	w.play("wrong method, many right", scenario{method: "TRACE", path: "/app/acme", status: 405, answers: map[string]string{"Allow": "GET, HEAD, PUT, PATCH, DELETE"}})
 	for name, path := range map[string]string{
 		"not there": "!/nothing", "below": "/nothing", "base": "!/api/v1", "docs": "!/docs",
-		"not served": "/event-type", "not served, deeper": "/app/acme/endpoint/orders/stats",
+		"not served": "/connector", "not served, deeper": "/app/acme/endpoint/orders/stats",
 		"empty segment": "/app//acme", "double slash": "!//api/v1/health", "two slashes at the end": "/app//", "dots": "/app/../health", "escaped dots": "/app/%2e%2e/health",
 	} {
 		w.play(name, scenario{path: path, status: 404, want: []string{`"not_found"`}})
@@ -245,6 +246,7 @@ func TestEndpoints(t *testing.T) {
 	onEachStore(t, func(t *testing.T, st store.Store) {
 		w := newWorld(t, worldOptions{store: st})
 		ids := settle(w)
+		w.types("a.b", "x")
 		id, path := ids["ep"], "/app/acme/endpoint"
 		hidden := []string{knownSecret, apiKey, "whsec_", "X-Api-Key", "X-Trace"}
 		w.play("create the least", scenario{method: "POST", path: path, body: `{"url":"https://a.example"}`, status: 201,

@@ -95,6 +95,7 @@ func TestClientEndpoints(t *testing.T) {
 		_, err := w.client(token).Application.Create(ctx, models.ApplicationIn{Name: "Acme", Uid: ptr("acme")}, nil)
 		check(t, err)
 
+		w.types("a")
 		made, err := api.Create(ctx, "acme", models.EndpointIn{
 			Url: "https://Example.com", Uid: ptr("ep"), FilterTypes: []string{"a"}, Channels: []string{"c"}, Version: ptr[uint16](2), Description: ptr("mine"),
 			RateLimit: ptr[uint16](3), Headers: &map[string]string{"X-Trace": "on", "Authorization": "Bearer " + apiKey}, Secret: ptr(knownSecret),

@@ -17,6 +17,8 @@ func operations() []*operation {
 		ep      = app + "/endpoint/{endpoint_id}"
 		secret  = ep + "/secret"
 		headers = ep + "/headers"
+		types   = "/event-type"
+		typ     = types + "/{event_type_name}"
 		msg     = app + "/msg/{msg_id}"
 	)
 
@@ -61,6 +63,38 @@ func operations() []*operation {
 			name: "application.delete", method: del, path: app, scope: organisationOnly, needs: access.Administer, status: silent,
 			summary: "Delete an application with its endpoints",
 		}, deleteApplication),
+
+		serves(operation{
+			name: "event-type.list", method: get, path: types, scope: anyToken, needs: access.View, status: ok,
+			summary: "List the event types",
+			about: "By name. An application's token gets the types that have no feature flag, and those that have one of its own.\n\n" +
+				"A page with schemas may be short while `done` is false: go on.",
+		}, listEventTypes),
+		serves(operation{
+			name: "event-type.create", method: post, path: types, scope: organisationOnly, needs: access.Administer, status: created,
+			once: true, summary: "Create an event type",
+			about: "An archived type of the name is replaced. Types need not be created to send messages of them; " +
+				"endpoints can only subscribe to types that there are.",
+			refusals: []int{conflict},
+		}, createEventType),
+		serves(operation{
+			name: "event-type.get", method: get, path: typ, scope: anyToken, needs: access.View, status: ok,
+			summary: "Get an event type", about: "An archived one too.",
+		}, getEventType),
+		serves(operation{
+			name: "event-type.update", method: put, path: typ, scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Create or replace an event type", about: "An archived one is one no more, unless the body says so.",
+			others: []int{created}, upsert: true,
+		}, putEventType),
+		serves(operation{
+			name: "event-type.patch", method: patch, path: typ, scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Change parts of an event type",
+		}, patchEventType),
+		serves(operation{
+			name: "event-type.delete", method: del, path: typ, scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Archive an event type, or remove it",
+			about:   "Messages of it are sent as before, and endpoints that subscribe to it hear of it as before.",
+		}, deleteEventType),
 
 		serves(operation{
 			name: "endpoint.list", method: get, path: app + "/endpoint", scope: application, needs: access.View, status: ok,

@@ -248,11 +248,22 @@ func (w *world) id(method, path, body string) string {
 	return id
 }
 
+// types makes event types of these names.
+func (w *world) types(names ...string) {
+	w.Helper()
+	for _, name := range names {
+		w.must("POST", "/api/v1/event-type", fmt.Sprintf(`{"name":%q,"description":""}`, name))
+	}
+}
+
 // state is all that is to be seen of both organisations, in one text.
 func (w *world) state() string {
 	w.Helper()
 	var all bytes.Buffer
 	for _, org := range []*neohook.Organisation{w.engine.Organisation, w.engine.In(otherOrg)} {
+		types, err := org.EventTypes(w.Context(), neohook.EventTypeFilter{WithSchemas: true}, neohook.Page{Limit: 250})
+		check(w, err)
+		fmt.Fprintf(&all, "%+v\n", types.Items)
 		tenants, err := org.Tenants(w.Context(), neohook.Page{Limit: 250})
 		check(w, err)
 		for _, tenant := range tenants.Items {

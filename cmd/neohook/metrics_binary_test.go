@@ -83,6 +83,7 @@ func TestMetricsTellWhatIsQueuedParkedAndFailing(t *testing.T) {
 		if name == "away" {
 			url = "http://" + nobody.Addr().String()
 		}
+		server.must(t, http.StatusCreated, "POST", "/event-type", fmt.Sprintf(`{"name": %q, "description": ""}`, name), nil)
 		server.must(t, http.StatusCreated, "POST", "/app/acme/endpoint", fmt.Sprintf(`{"url": %q, "filterTypes": [%q]}`, url, name), nil)
 	}
 	for name, events := range map[string]int{"good": 5, "bad": 40, "busy": 7, "hang": 6, "away": 1, "nobody.listens": 1} {

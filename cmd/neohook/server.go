@@ -93,6 +93,7 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		Egress:                egress.Options{Allow: allow},
 		Schedule:              webhook.Schedule(s.RetrySchedule),
 		MaxPayloadBytes:       int(s.MaxPayload),
+		CheckPayloads:         s.CheckPayloads,
 		EndpointConcurrency:   int(s.EndpointConcurrency),
 		MaxInFlight:           int(s.MaxInFlight),
 		MaxMemoryBytes:        int64(s.MaxMemory),

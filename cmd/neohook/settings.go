@@ -27,6 +27,7 @@ type settings struct {
 	RetrySchedule       schedule  `placeholder:"WAITS" default:"5s,5m,30m,2h,5h,10h,10h" help:"Waits after each failed attempt; none makes one attempt."`
 	SvixHeaders         bool      `help:"Add svix-id, svix-timestamp and svix-signature beside the webhook- headers."`
 	MaxPayload          size      `placeholder:"SIZE" default:"1MiB" help:"Largest payload of an event."`
+	CheckPayloads       bool      `help:"Refuse a message whose payload does not fit the schemas of its event type."`
 	MaxInFlight         count     `placeholder:"N" default:"4096" help:"Most attempts in flight, over all endpoints."`
 	EndpointConcurrency count     `placeholder:"N" default:"10" help:"Most attempts in flight to one endpoint."`
 	MaxMemory           size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of payloads held in memory; what is beyond waits on disk."`

@@ -291,7 +291,7 @@ func TestAPublishedClientIsToldWhatIsWrong(t *testing.T) {
 			_, err := client.Endpoint.Create(ctx, "acme", models.EndpointIn{Url: "gopher://x"}, nil)
 			return err
 		}, 422},
-		"not served yet": {func() error { _, err := client.EventType.List(ctx, nil); return err }, 404},
+		"not served": {func() error { _, err := client.Connector.List(ctx, nil); return err }, 404},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
