@@ -91,7 +91,7 @@ func (o *Organisation) showStanding(of *store.Event, record *store.DeliveryRecor
 	standing := webhook.Standing{
 		ID: ids.Delivery(of.AcceptedAt, of.Key, record.Endpoint), Event: ids.Event(of.AcceptedAt, of.Key), Endpoint: endpoint,
 		State: record.State, Reason: record.Reason, Tried: record.Tried,
-		AcceptedAt: of.AcceptedAt, DueAt: record.RetryAt, EndedAt: record.EndedAt,
+		AcceptedAt: of.AcceptedAt, DueAt: record.RetryAt, EndedAt: record.EndedAt, RecoveredAt: record.RecoveredAt,
 	}
 	if record.State.Ended() {
 		return standing
@@ -101,17 +101,20 @@ func (o *Organisation) showStanding(of *store.Event, record *store.DeliveryRecor
 	switch {
 	case !sight.SendingSince.IsZero():
 		standing.State, standing.SendingSince, standing.DueAt = webhook.Sending, sight.SendingSince.UTC().Truncate(time.Microsecond), time.Time{}
-	case sight.Obstacle == lane.NoObstacle || record.RetryAt.After(now):
+	case sight.Wait == lane.ForNothing || record.RetryAt.After(now):
 	default:
-		standing.State, standing.DueAt = webhook.Parked, sight.Opens.UTC().Truncate(time.Microsecond)
-		standing.Reason = parkedFor[sight.Obstacle]
+		standing.State, standing.Reason, standing.DueAt = webhook.Parked, parkedFor[sight.Wait], time.Time{}
+		if !sight.Until.IsZero() {
+			standing.DueAt = sight.Until.UTC().Truncate(time.Microsecond)
+		}
 	}
 	return standing
 }
 
-var parkedFor = map[lane.Obstacle]webhook.Reason{
-	lane.BreakerOpen: webhook.BreakerOpen,
-	lane.QuietAsked:  webhook.QuietAsked,
+var parkedFor = map[lane.Wait]webhook.Reason{
+	lane.ForResume:   webhook.Paused,
+	lane.ForBreaker:  webhook.BreakerOpen,
+	lane.ForReceiver: webhook.QuietAsked,
 }
 
 // timeline returns the attempts of an event at an endpoint, oldest first.

@@ -50,6 +50,7 @@ func (s laneSettings) of(routes *routing.Routes, key store.EndpointKey) lane.Set
 	return lane.Settings{
 		Concurrency: cmp.Or(endpoint.Concurrency, s.concurrency),
 		Ordered:     endpoint.Ordered,
+		Paused:      endpoint.Paused || routes.Tenant.Paused,
 		Rate:        endpoint.RateLimit,
 		TenantRate:  routes.Tenant.RateLimit,
 	}

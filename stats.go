@@ -89,7 +89,7 @@ type LaneStats struct {
 	// Unrecorded deliveries are between the start of their attempt and its recording.
 	Unrecorded    int
 	MaxUnrecorded int
-	// Retries wait in memory for their time.
+	// Retries wait in memory for their time, manual sends among them.
 	Retries int
 	// Due is deliveries whose time has come, by what they wait for; each kind is there.
 	Due map[Wait]DueStats
@@ -108,6 +108,7 @@ type Wait string
 
 // The kinds of wait. In all but the last two it is for the endpoint's sake.
 const (
+	WaitResume      Wait = "resume"      // the endpoint, its tenant or everything is paused
 	WaitBreaker     Wait = "breaker"     // the endpoint's breaker is open
 	WaitReceiver    Wait = "receiver"    // the receiver asked to be left alone
 	WaitRate        Wait = "rate"        // of the endpoint or its tenant
@@ -118,7 +119,7 @@ const (
 )
 
 var waits = map[lane.Wait]Wait{
-	lane.ForBreaker: WaitBreaker, lane.ForReceiver: WaitReceiver, lane.ForRate: WaitRate,
+	lane.ForResume: WaitResume, lane.ForBreaker: WaitBreaker, lane.ForReceiver: WaitReceiver, lane.ForRate: WaitRate,
 	lane.ForPredecessor: WaitPredecessor, lane.ForEndpoint: WaitEndpoint, lane.ForSlow: WaitSlow, lane.ForTurn: WaitTurn,
 }
 

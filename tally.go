@@ -142,7 +142,7 @@ func (w watchedLanes) Committed(now time.Time, accepted []lane.Delivery, recorde
 	w.tally.deliveries.Add(uint64(len(accepted)))
 	w.tally.record(recorded)
 	for i := range recorded {
-		if recorded[i].Outcome.State.Ended() {
+		if out := &recorded[i].Outcome; out.Send == 0 && out.State.Ended() {
 			w.quota.End(recorded[i].Outcome.Tenant, 1)
 		}
 	}
@@ -157,7 +157,7 @@ func (t *tally) record(recorded []outcome.Done) {
 	defer t.mu.Unlock()
 	for i := range recorded {
 		out := &recorded[i].Outcome
-		if out.State.Ended() {
+		if out.Send == 0 && out.State.Ended() {
 			t.ended[Ending{out.State, out.Reason}]++
 		}
 		if out.Attempt == nil {
@@ -165,7 +165,7 @@ func (t *tally) record(recorded []outcome.Done) {
 		}
 		t.attempts[t.kindOf(out.Attempt)]++
 		t.attemptTime.observe(out.Attempt.Duration.Seconds())
-		if payload := recorded[i].Delivery.Payload; payload != nil && out.Attempt.Number == 1 {
+		if payload := recorded[i].Delivery.Payload; payload != nil && out.Send == 0 && out.Attempt.Number == 1 {
 			t.firstDelay.observe(out.Attempt.StartedAt.Sub(payload.AcceptedAt).Seconds())
 		}
 	}

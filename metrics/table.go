@@ -62,7 +62,7 @@ var plain = []metric[stats]{
 	gauge("deliveries_held_limit", "Most deliveries in memory; others wait in the store.", func(s *stats) int { return s.Lanes.MaxRows }),
 	gauge("deliveries_held_bytes", "Bytes of payloads of deliveries in memory.", func(s *stats) int64 { return s.Lanes.Bytes }),
 	gauge("deliveries_held_bytes_limit", "Most bytes of payloads of deliveries in memory.", func(s *stats) int64 { return s.Lanes.MaxBytes }),
-	gauge("retries_held", "Deliveries in memory whose next attempt is not due yet.", func(s *stats) int { return s.Lanes.Retries }),
+	gauge("retries_held", "Deliveries and manual sends in memory whose next attempt is not due yet.", func(s *stats) int { return s.Lanes.Retries }),
 	gauge("deliveries_unrecorded", "Deliveries between the start of an attempt and the storing of its outcome.", func(s *stats) int { return s.Lanes.Unrecorded }),
 	gauge("deliveries_unrecorded_limit", "Most deliveries between start and storing; at the limit no attempt begins.", func(s *stats) int { return s.Lanes.MaxUnrecorded }),
 	gauge("attempts_in_flight", "Attempts in flight.", func(s *stats) int { return s.Lanes.InFlight }),
@@ -92,7 +92,7 @@ var (
 	attempts = describe("attempts_total", "Attempts whose outcome is stored, by outcome (success, throttled by 429 or 503, timeout, failure) and by the code of what kept the answer away, empty where there was one.", "outcome", "code")
 	ended    = describe("deliveries_ended_total", "Deliveries that ended, by state, and by reason where they were cancelled.", "state", "reason")
 
-	dueEndpoints  = describe("due_endpoints", "Endpoints with due deliveries in memory, by what these wait for: breaker, receiver (asked for quiet), rate, predecessor (ordered), endpoint (its concurrency), slow (a place among slow attempts), turn.", "waits_for")
+	dueEndpoints  = describe("due_endpoints", "Endpoints with due deliveries in memory, by what these wait for: resume (paused), breaker, receiver (asked for quiet), rate, predecessor (ordered), endpoint (its concurrency), slow (a place among slow attempts), turn.", "waits_for")
 	dueDeliveries = describe("due_deliveries", "Due deliveries in memory that have not begun, by what they wait for.", "waits_for")
 	dueAge        = describe("due_age_seconds", "Age of the oldest due delivery in memory that has not begun, by what it waits for.", "waits_for")
 

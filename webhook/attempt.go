@@ -10,7 +10,8 @@ type Attempt struct {
 	// EventType and Channels are the event's.
 	EventType string
 	Channels  []string
-	// Number counts the delivery's scheduled attempts from 1.
+	// Number counts the delivery's scheduled attempts from 1; a Manual one's, those of the
+	// same request to send.
 	Number  int
 	Trigger Trigger
 	// URL is where it went, as the endpoint was then.

@@ -17,10 +17,13 @@ type Standing struct {
 	// SendingSince is when the attempt in flight began, of one that is Sending.
 	SendingSince time.Time
 	// DueAt is before when it is not sent, of one that is Waiting or Parked. Once that has
-	// passed it waits for its turn.
+	// passed it waits for its turn. It is zero where it is Parked until somebody resumes it.
 	DueAt time.Time
 	// EndedAt is when it Succeeded, was Exhausted or Cancelled.
 	EndedAt time.Time
+	// RecoveredAt is when a manual send of the event succeeded first, of one that was
+	// Exhausted or Cancelled before; zero is never.
+	RecoveredAt time.Time
 	// Attempts is what was tried, oldest first and without the answers' bodies, at most
 	// the first 250. Lists leave it out.
 	Attempts []Attempt

@@ -23,12 +23,15 @@ type Policy struct {
 }
 
 // judge completes an outcome with what came of its attempt.
-func (p *Policy) judge(out *store.Outcome, endpoint *webhook.Endpoint, result *webhook.Result) {
+func (p *Policy) judge(out *store.Outcome, d *lane.Delivery, endpoint *webhook.Endpoint, result *webhook.Result) {
 	out.Attempt = &store.Attempt{
 		Number: out.Tried + 1, Trigger: webhook.Scheduled, URL: result.URL,
 		Succeeded: result.Success, StatusCode: result.StatusCode,
 		Response:  result.Body[:min(len(result.Body), p.MaxResponse)],
 		StartedAt: result.StartedAt, Duration: result.Duration(),
+	}
+	if d.Send != 0 {
+		out.Attempt.Trigger = webhook.Manual
 	}
 	if result.Fault != nil {
 		out.Attempt.Code = result.Fault.Code
@@ -37,11 +40,7 @@ func (p *Policy) judge(out *store.Outcome, endpoint *webhook.Endpoint, result *w
 			out.Attempt.Response = []byte(result.Fault.Message)
 		}
 	}
-	schedule := endpoint.Schedule
-	if schedule == nil {
-		schedule = p.Schedule
-	}
-	switch wait, again := schedule.Wait(out.Attempt.Number); {
+	switch wait, again := p.schedule(d, endpoint).Wait(out.Attempt.Number); {
 	case result.Success:
 		out.State = webhook.Succeeded
 	case result.StatusCode == http.StatusGone:
@@ -52,6 +51,17 @@ func (p *Policy) judge(out *store.Outcome, endpoint *webhook.Endpoint, result *w
 		out.State = webhook.Waiting
 		out.RetryAt = result.CompletedAt.Add(p.wait(wait, result.RetryAfter))
 	}
+}
+
+// schedule is the waits between the attempts of a delivery, or a send.
+func (p *Policy) schedule(d *lane.Delivery, endpoint *webhook.Endpoint) webhook.Schedule {
+	switch {
+	case d.Send != 0 && !d.Retried:
+		return nil // its first attempt is its last
+	case endpoint.Schedule != nil:
+		return endpoint.Schedule
+	}
+	return p.Schedule
 }
 
 // wait is the later of the planned wait and what the receiver asked for.

@@ -40,8 +40,8 @@ type Sender struct {
 	IDs       IDs
 	Adapter   webhook.Adapter
 	Policy    Policy
-	// Gone turns off an endpoint whose receiver says that it is gone for good. Where it
-	// can't, the answer to the next delivery tells it again.
+	// Gone turns off an endpoint whose receiver says to a scheduled attempt that it is gone
+	// for good. Where it can't, the answer to the next delivery tells it again.
 	Gone func(ctx context.Context, tenant store.TenantKey, endpoint store.EndpointKey)
 }
 
@@ -57,7 +57,7 @@ func (s *Sender) Send(ctx context.Context, d lane.Delivery) (store.Outcome, lane
 }
 
 func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, result webhook.Result, err error) {
-	out = store.Outcome{Tenant: d.Tenant, Endpoint: d.Endpoint, Event: d.Event, Tried: d.Tried}
+	out = store.Outcome{Tenant: d.Tenant, Endpoint: d.Endpoint, Event: d.Event, Send: d.Send, Tried: d.Tried}
 	payload, err := s.payload(ctx, d)
 	if err != nil {
 		return out, result, err
@@ -68,7 +68,7 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 		return out, result, err
 	}
 	if reason == "" {
-		reason = obstacle(endpoint, payload)
+		reason = obstacle(&d, endpoint, payload)
 	}
 	if reason != "" {
 		out.State, out.Reason = webhook.Cancelled, reason
@@ -90,8 +90,8 @@ func (s *Sender) send(ctx context.Context, d lane.Delivery) (out store.Outcome, 
 	if ctx.Err() != nil && !answered(&result) {
 		return out, result, ctx.Err()
 	}
-	s.Policy.judge(&out, endpoint, &result)
-	if out.Reason == webhook.ReceiverGone {
+	s.Policy.judge(&out, &d, endpoint, &result)
+	if out.Reason == webhook.ReceiverGone && d.Send == 0 {
 		s.Gone(ctx, d.Tenant, d.Endpoint)
 	}
 	return out, result, nil
@@ -108,14 +108,15 @@ func (s *Sender) payload(ctx context.Context, d lane.Delivery) (*store.Payload, 
 	return &payloads[0], nil
 }
 
-// obstacle says why a delivery has no place at its endpoint any more.
-func obstacle(endpoint *webhook.Endpoint, payload *store.Payload) webhook.Reason {
+// obstacle says why a delivery has no place at its endpoint any more. A send has one
+// whatever the endpoint hears of.
+func obstacle(d *lane.Delivery, endpoint *webhook.Endpoint, payload *store.Payload) webhook.Reason {
 	switch {
 	case payload.Event == 0:
 		return webhook.PayloadExpunged
 	case endpoint.Disabled:
 		return webhook.EndpointDisabled
-	case !endpoint.Hears(payload.Type, payload.Channels):
+	case d.Send == 0 && !endpoint.Hears(payload.Type, payload.Channels):
 		return webhook.FilterChanged
 	}
 	return ""

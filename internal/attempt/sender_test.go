@@ -237,3 +237,70 @@ func TestDeliveryThatWasToBeEndedIsNotSent(t *testing.T) {
 		t.Errorf("sent %v, %v; want nothing, as no limit was kept for it", d.delivered, err)
 	}
 }
+
+func TestSendHasOneAttemptOrTheScheduleAndIsNoneOfTheDeliverys(t *testing.T) {
+	tests := map[string]struct {
+		result  webhook.Result
+		retried bool
+		tried   int
+		state   webhook.State
+		wait    time.Duration
+	}{
+		"once, and it failed":               {answer(500), false, 0, webhook.Exhausted, 0},
+		"once, and it was throttled":        {answer(429), false, 0, webhook.Exhausted, 0},
+		"once, and it succeeded":            {answer(200), false, 0, webhook.Succeeded, 0},
+		"retried, first failure":            {answer(500), true, 0, webhook.Waiting, time.Minute},
+		"retried, second failure":           {answer(500), true, 1, webhook.Waiting, time.Hour},
+		"retried, last failure":             {answer(500), true, 2, webhook.Exhausted, 0},
+		"retried, the receiver is gone":     {answer(410), true, 0, webhook.Cancelled, 0},
+		"once, and the receiver is gone":    {answer(410), false, 0, webhook.Cancelled, 0},
+		"retried, and there was no answer":  {fault(webhook.FaultTimeout), true, 0, webhook.Waiting, time.Minute},
+		"retried, and it succeeded finally": {answer(200), true, 2, webhook.Succeeded, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := &desk{result: test.result, payload: store.Payload{Event: 3, Type: "b"}}
+			d.endpoint.EventTypes = []string{"a"} // it is asked for all the same
+			out, lesson, err := d.sender().Send(t.Context(), lane.Delivery{Endpoint: 2, Event: 3, Send: 9, Retried: test.retried, Tried: test.tried})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.State != test.state || out.Send != 9 || out.Attempt.Trigger != webhook.Manual || out.Attempt.Number != test.tried+1 {
+				t.Errorf("outcome %+v, attempt %+v; want it %v", out, out.Attempt, test.state)
+			}
+			if test.wait > 0 != !out.RetryAt.IsZero() || test.wait > 0 && !out.RetryAt.Equal(completed.Add(test.wait)) {
+				t.Errorf("due %v, want after %v", out.RetryAt, test.wait)
+			}
+			if lesson.Ends != out.State.Ended() || lesson.Verdict == lane.Nothing {
+				t.Errorf("the lane learns %+v", lesson)
+			}
+			if len(d.gone) > 0 {
+				t.Error("the endpoint is told to be gone by a send")
+			}
+		})
+	}
+}
+
+func TestSendEndsWithoutAnAttemptWhereNothingCanBeSent(t *testing.T) {
+	tests := map[string]struct {
+		desk desk
+		want webhook.Reason
+	}{
+		"no payload":       {desk{}, webhook.PayloadExpunged},
+		"endpoint deleted": {desk{reason: webhook.EndpointDeleted, payload: store.Payload{Event: 3}}, webhook.EndpointDeleted},
+		"endpoint disabled": {desk{payload: store.Payload{Event: 3}, endpoint: webhook.Endpoint{Disabled: true}},
+			webhook.EndpointDisabled},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := &test.desk
+			out, lesson, err := d.sender().Send(t.Context(), lane.Delivery{Endpoint: 2, Event: 3, Send: 9})
+			if err != nil || out.State != webhook.Cancelled || out.Reason != test.want || out.Send != 9 || out.Attempt != nil || len(d.delivered) > 0 {
+				t.Errorf("outcome %+v, %v; %d sent", out, err, len(d.delivered))
+			}
+			if want := (lane.Result{Ends: true}); lesson != want {
+				t.Errorf("the lane learns %+v, want %+v", lesson, want)
+			}
+		})
+	}
+}

@@ -24,6 +24,12 @@ type Sender interface {
 	Send(ctx context.Context, d lane.Delivery) (store.Outcome, lane.Result, error)
 }
 
+// Backlog is what of a store is not in memory; see store.Backlog and store.Sends.
+type Backlog interface {
+	store.Backlog
+	SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error)
+}
+
 // Endpoints knows how endpoints want to be sent to.
 type Endpoints interface {
 	// Known returns the settings without reading from a store, zero ones if it can't.
@@ -35,7 +41,7 @@ type Endpoints interface {
 // Dispatcher runs a Board. Make one with New, let it Recover, and Run it once. Its other
 // methods are safe for concurrent use.
 type Dispatcher struct {
-	backlog   store.Backlog
+	backlog   Backlog
 	endpoints Endpoints
 	sender    Sender
 	outcomes  *outcome.Queue
@@ -54,7 +60,7 @@ type Dispatcher struct {
 }
 
 // New returns a Dispatcher over an empty Board.
-func New(limits lane.Limits, backlog store.Backlog, endpoints Endpoints, sender Sender, outcomes *outcome.Queue, log *slog.Logger) *Dispatcher {
+func New(limits lane.Limits, backlog Backlog, endpoints Endpoints, sender Sender, outcomes *outcome.Queue, log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
 		backlog: backlog, endpoints: endpoints, sender: sender, outcomes: outcomes, log: log,
 		board: lane.New(limits),
@@ -62,7 +68,7 @@ func New(limits lane.Limits, backlog store.Backlog, endpoints Endpoints, sender 
 	}
 }
 
-// Recover finds the endpoints that have open deliveries in the store. It must be done
+// Recover finds the endpoints that have open deliveries or sends in the store. It must be done
 // before any event is accepted, as those must come behind.
 func (d *Dispatcher) Recover(ctx context.Context) error {
 	const limit = 1000
@@ -88,12 +94,45 @@ func (d *Dispatcher) Recover(ctx context.Context) error {
 func (d *Dispatcher) Committed(now time.Time, accepted []lane.Delivery, recorded []outcome.Done) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, done := range recorded {
-		d.board.Record(now, done.Delivery, done.Outcome.RetryAt)
+	for i := range recorded {
+		delivery, out := recorded[i].Delivery, &recorded[i].Outcome
+		d.board.Record(now, delivery, out.RetryAt)
+		if delivery.Send != 0 && out.Attempt != nil && out.Attempt.Succeeded { // which ends it
+			d.board.Drop(now, delivery.Endpoint, delivery.Event)
+		}
 	}
 	for _, delivery := range accepted {
 		d.board.Offer(now, delivery, d.endpoints.Known(delivery.Tenant, delivery.Endpoint))
 	}
+	d.start()
+}
+
+// Await takes in what was stored and is not fresh: deliveries that wait, and sends.
+func (d *Dispatcher) Await(now time.Time, stored []lane.Delivery) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, delivery := range stored {
+		d.board.Await(now, delivery, d.endpoints.Known(delivery.Tenant, delivery.Endpoint))
+	}
+	d.start()
+}
+
+// Drop lets go of deliveries that are not open in the store any more. When it returns, no
+// attempt of theirs begins.
+func (d *Dispatcher) Drop(now time.Time, deliveries []store.DeliveryRef) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, of := range deliveries {
+		d.board.Drop(now, of.Endpoint, of.Event)
+	}
+	d.start() // others may have waited for them
+}
+
+// Pause lets no attempt begin from now on, or lets all go on.
+func (d *Dispatcher) Pause(now time.Time, paused bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.board.Pause(now, paused)
 	d.start()
 }
 

@@ -16,15 +16,16 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// shelf is the open deliveries of endpoint 1.
+// shelf is the open deliveries and sends of endpoint 1.
 type shelf struct {
 	mu    sync.Mutex
 	open  []store.Open
+	sends []store.Send
 	fails int // so many of the next readings
 }
 
 func (s *shelf) Lanes(_ context.Context, after store.EndpointKey, _ int) ([]store.Lane, error) {
-	if after > 0 || len(s.open) == 0 {
+	if after > 0 || len(s.open)+len(s.sends) == 0 {
 		return nil, nil
 	}
 	return []store.Lane{{Endpoint: 1, Tenant: 1}}, nil
@@ -59,6 +60,14 @@ func (s *shelf) Waiting(_ context.Context, _ store.EndpointKey, limit int) ([]st
 	waiting := slices.DeleteFunc(slices.Clone(s.open), func(o store.Open) bool { return o.Tried == 0 })
 	slices.SortFunc(waiting, func(a, b store.Open) int { return a.RetryAt.Compare(b.RetryAt) })
 	return waiting[:min(limit, len(waiting))], nil
+}
+
+func (s *shelf) SendsOf(_ context.Context, _ store.EndpointKey, limit int) ([]store.Send, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sends := slices.Clone(s.sends)
+	slices.SortFunc(sends, func(a, b store.Send) int { return a.DueAt.Compare(b.DueAt) })
+	return sends[:min(limit, len(sends))], nil
 }
 
 func (s *shelf) Payloads(_ context.Context, keys []store.EventKey) ([]store.Payload, error) {

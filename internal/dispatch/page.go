@@ -16,6 +16,8 @@ func (d *Dispatcher) read(ctx context.Context, request lane.PageRequest) (lane.P
 	}
 	var open []store.Open
 	switch request.Kind {
+	case lane.SendPage:
+		return page, d.readSends(ctx, &page)
 	case lane.FreshPage:
 		fresh, err := d.backlog.Fresh(ctx, request.Endpoint, request.From, request.Limit)
 		if err != nil {
@@ -38,6 +40,22 @@ func (d *Dispatcher) read(ctx context.Context, request lane.PageRequest) (lane.P
 		return page, d.loadPayloads(ctx, page.Deliveries, request.Bytes)
 	}
 	return page, nil // what waits may wait long, and is read when it is sent
+}
+
+// readSends reads a page of sends.
+func (d *Dispatcher) readSends(ctx context.Context, page *lane.Page) error {
+	sends, err := d.backlog.SendsOf(ctx, page.Endpoint, page.Limit)
+	if err != nil {
+		return err
+	}
+	page.More = len(sends) == page.Limit
+	for i := range sends {
+		page.Deliveries = append(page.Deliveries, lane.Delivery{
+			Tenant: page.Tenant, Endpoint: page.Endpoint, Event: sends[i].Event,
+			Send: sends[i].Key, Retried: sends[i].Retried, Tried: sends[i].Tried, Due: sends[i].DueAt,
+		})
+	}
+	return nil
 }
 
 // loadPayloads brings payloads along for the first of the deliveries, a few at a time

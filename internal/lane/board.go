@@ -10,8 +10,9 @@ import (
 
 // Board is the lanes of a node and the order in which they send.
 //
-// A delivery's way through it: Offer, or a page, brings it in; Begin gives it out for
-// sending; Finish says what came of the attempt; Record says that the outcome is stored.
+// A delivery's way through it: Offer, Await, or a page, brings it in; Begin gives it out
+// for sending; Finish says what came of the attempt; Record says that the outcome is
+// stored. A send goes the same way.
 type Board struct {
 	limits Limits
 	// now is the latest instant that a step was told; it never goes back. born is the first.
@@ -23,6 +24,7 @@ type Board struct {
 	crowd   crowd
 	wakes   byWake
 	wanting queue[*lane]
+	paused  bool
 
 	rows       int
 	bytes      int64
@@ -40,14 +42,15 @@ func New(limits Limits) *Board {
 	}
 }
 
-// Recover says that an endpoint may have open deliveries of any kind in the store.
+// Recover says that an endpoint may have open deliveries and sends of any kind in the store.
 func (b *Board) Recover(now time.Time, tenant store.TenantKey, endpoint store.EndpointKey) {
 	b.tick(now)
 	l := b.lane(tenant, endpoint)
 	const lowest = 1 // no key is lower
 	l.skip(lowest)
 	l.from = lowest
-	l.spill(now)
+	l.spill(WaitingPage, now)
+	l.spill(SendPage, now)
 	b.settle(l)
 }
 
@@ -57,16 +60,39 @@ func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
 	b.tick(now)
 	l := b.lane(d.Tenant, d.Endpoint)
 	b.configure(l, settings)
-	if _, held := l.held[d.Event]; held {
+	if _, held := l.held[d.ref()]; held {
 		return // a page that was read between the commit and now has brought it
 	}
-	if l.behind || !l.settings.known() || !b.hasRoom(l, d.bytes()) {
+	if l.behind || !l.takesIn() || !b.hasRoom(l, d.bytes()) {
 		l.skip(d.Event)
 	} else {
 		b.hold(l, d)
 		l.fresh.push(d)
 	}
 	b.settle(l)
+}
+
+// Await brings in what was just stored and is not fresh: a delivery that waits, or a send.
+func (b *Board) Await(now time.Time, d Delivery, settings Settings) {
+	b.tick(now)
+	l := b.lane(d.Tenant, d.Endpoint)
+	b.configure(l, settings)
+	if _, held := l.held[d.ref()]; held {
+		return
+	}
+	b.await(l, d)
+	b.settle(l)
+}
+
+// await holds something that waits, if it may be held.
+func (b *Board) await(l *lane, d Delivery) {
+	if !l.takesIn() || !l.waits(d.kind()).reaches(d.Due) || !b.hasRoom(l, 0) {
+		l.spill(d.kind(), d.Due)
+		return
+	}
+	b.hold(l, d)
+	b.wait(l, d)
+	l.ripen(b.now)
 }
 
 // Has says whether there is a lane of an endpoint, which Configure would change.
@@ -98,11 +124,20 @@ func (b *Board) Configure(now time.Time, endpoint store.EndpointKey, settings Se
 	}
 }
 
+// Pause lets nothing begin at any endpoint, or lets all go on.
+func (b *Board) Pause(now time.Time, paused bool) {
+	b.tick(now)
+	b.paused = paused
+}
+
 // Begin gives out the delivery whose turn it is, for one attempt, or false if there is
 // nothing to send now or a limit is reached. Each one ends with Finish and Record, or
 // with Postpone.
 func (b *Board) Begin(now time.Time) (Delivery, bool) {
 	b.tick(now)
+	if b.paused { // who has a place in the turns keeps it
+		return Delivery{}, false
+	}
 	for b.flying < b.limits.Attempts && b.unrecorded < b.limits.Unrecorded {
 		l := b.turns.take(b.now)
 		switch {
@@ -122,7 +157,8 @@ func (b *Board) Begin(now time.Time) (Delivery, bool) {
 func (b *Board) begin(l *lane) Delivery {
 	d := l.next()
 	d.Ending = l.settings.Closed
-	f := flight{event: d.Event, began: b.now}
+	l.held[d.ref()] = out
+	f := flight{of: d.ref(), began: b.now}
 	if !l.settings.Closed { // else nothing is sent
 		f.probe = l.breaker.open
 		l.breaker.begin()
@@ -142,7 +178,7 @@ func (b *Board) begin(l *lane) Delivery {
 func (b *Board) Finish(now time.Time, d Delivery, result Result) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
-	if !result.Ends {
+	if !result.Ends && d.Send == 0 {
 		l.unsettled++
 	}
 	b.land(l, d, result)
@@ -156,20 +192,17 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 	l := b.lanes[d.Endpoint]
 	b.unrecorded--
 	if l.page != nil {
-		l.page.recorded[d.Event] = struct{}{}
+		l.page.recorded[d.ref()] = struct{}{}
 	}
-	b.release(l, d)
-	if !retryAt.IsZero() {
+	if !retryAt.IsZero() && d.Send == 0 {
 		l.unsettled--
+	}
+	dropped := l.held[d.ref()] == outNoMore
+	b.release(l, d)
+	if !retryAt.IsZero() && !dropped {
 		d.Tried++
 		d.Due, d.Payload = retryAt, nil
-		if (l.horizon.IsZero() || retryAt.Before(l.horizon)) && b.hasRoom(l, 0) {
-			b.hold(l, d)
-			b.wait(l, d)
-			l.ripen(b.now)
-		} else {
-			l.spill(retryAt)
-		}
+		b.await(l, d)
 	}
 	b.settle(l)
 }
@@ -180,10 +213,13 @@ func (b *Board) Postpone(now time.Time, d Delivery, until time.Time) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
 	b.unrecorded--
+	dropped := l.held[d.ref()] == outNoMore
 	b.release(l, d)
-	d.Due, d.Payload, d.Ending = later(d.Due, until), nil, false
-	b.hold(l, d)
-	b.wait(l, d)
+	if !dropped {
+		d.Due, d.Payload, d.Ending = later(d.Due, until), nil, false
+		b.hold(l, d)
+		b.wait(l, d)
+	}
 	b.land(l, d, Result{})
 	b.settle(l)
 }
@@ -192,7 +228,7 @@ func (b *Board) Postpone(now time.Time, d Delivery, until time.Time) {
 func (b *Board) land(l *lane, d Delivery, result Result) {
 	b.flying--
 	b.crowd.end(l)
-	landed := l.land(d.Event)
+	landed := l.land(d.ref())
 	l.learn(b.now, result, landed)
 	if result.Verdict != Nothing {
 		b.crowd.judge(l, result.Verdict != Timeout && b.now.Sub(landed.began) <= slowAfter)
@@ -244,7 +280,7 @@ func (b *Board) tick(now time.Time) {
 	}
 	for b.crowd.aging.len() > 0 && b.now.Sub(b.crowd.aging.peek().began) > slowAfter {
 		old := b.crowd.aging.pop()
-		if l, found := b.lanes[old.endpoint]; found && l.isFlying(old.event, old.began) {
+		if l, found := b.lanes[old.endpoint]; found && l.isFlying(old.of, old.began) {
 			b.crowd.judge(l, false)
 		}
 	}
@@ -258,7 +294,7 @@ func (b *Board) lane(tenant store.TenantKey, endpoint store.EndpointKey) *lane {
 	if last := len(b.spare) - 1; last >= 0 {
 		l, b.spare = b.spare[last], b.spare[:last]
 	} else {
-		l = &lane{held: make(map[store.EventKey]struct{}), wakeSlot: -1}
+		l = &lane{held: make(map[ref]place), wakeSlot: -1}
 	}
 	l.tenant, l.endpoint = tenant, endpoint
 	_, l.steady = b.crowd.steady[endpoint]
@@ -278,8 +314,12 @@ func (b *Board) configure(l *lane, settings Settings) {
 	case l.room >= l.settings.Concurrency:
 		l.room = settings.Concurrency
 	}
-	if l.settings.Closed && !settings.Closed {
-		l.reopen(b.now)
+	if l.settings.Closed && !settings.Closed { // what would have been ended waits again
+		l.retries.unripen(b.now)
+		l.sends.unripen(b.now)
+	}
+	if settings.Ordered && !l.settings.Ordered && !l.retries.horizon.IsZero() {
+		l.spill(WaitingPage, b.now) // is there still something that others must wait for?
 	}
 	l.settings = settings
 	l.ripen(b.now)
@@ -288,6 +328,7 @@ func (b *Board) configure(l *lane, settings Settings) {
 // settle gives a lane that has changed its place in the turns, the pages and the wakes,
 // or lets it go.
 func (b *Board) settle(l *lane) {
+	b.bury(l)
 	if !l.crowded && l.ready(b.now) {
 		b.turns.add(l, b.born)
 	}
@@ -346,8 +387,8 @@ func (b *Board) rewake(l *lane) {
 // delivery at a time.
 func (b *Board) keepSpare(l *lane) {
 	const most, largest = 1024, 64
-	if len(b.spare) < most && max(len(l.fresh.ring), len(l.due.ring), cap(l.waiting)) <= largest {
-		*l = lane{held: l.held, fresh: l.fresh, due: l.due, waiting: l.waiting[:0], flights: l.flights[:0], wakeSlot: -1}
+	if len(b.spare) < most && max(len(l.fresh.ring), l.retries.capacity(), l.sends.capacity()) <= largest {
+		*l = lane{held: l.held, fresh: l.fresh, retries: l.retries.emptied(), sends: l.sends.emptied(), flights: l.flights[:0], wakeSlot: -1}
 		b.spare = append(b.spare, l)
 	}
 }
@@ -358,17 +399,23 @@ func (b *Board) hasRoom(l *lane, bytes int64) bool {
 }
 
 func (b *Board) hold(l *lane, d Delivery) {
-	l.held[d.Event] = struct{}{}
+	l.held[d.ref()] = queued
+	if kind := d.kind(); kind != FreshPage {
+		l.waits(kind).held++
+	}
 	l.bytes += d.bytes()
 	b.bytes += d.bytes()
 	b.rows++
 }
 
 func (b *Board) release(l *lane, d Delivery) {
-	delete(l.held, d.Event)
+	delete(l.held, d.ref())
+	if kind := d.kind(); kind != FreshPage {
+		l.waits(kind).held--
+	}
 	l.bytes -= d.bytes()
 	b.bytes -= d.bytes()
 	b.rows--
 }
 
-func (b *Board) wait(l *lane, d Delivery) { heap.Push(&l.waiting, d) }
+func (b *Board) wait(l *lane, d Delivery) { heap.Push(&l.waits(d.kind()).waiting, d) }

@@ -25,7 +25,7 @@ type crowd struct {
 
 type aging struct {
 	endpoint store.EndpointKey
-	event    store.EventKey
+	of       ref
 	began    time.Time
 }
 
@@ -58,7 +58,7 @@ func (c *crowd) begin(l *lane, f flight) {
 	if !l.steady {
 		c.flying++
 	}
-	c.aging.push(aging{l.endpoint, f.event, f.began})
+	c.aging.push(aging{l.endpoint, f.of, f.began})
 }
 
 // end notes that an attempt is over.

@@ -6,20 +6,35 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-// Delivery is an open delivery that a Board holds.
+// Delivery is an open delivery, or a manual send, that a Board holds.
 type Delivery struct {
 	Tenant   store.TenantKey
 	Endpoint store.EndpointKey
 	Event    store.EventKey
-	// Tried is the number of scheduled attempts recorded.
+	// Send, if not 0, says that this is a store.Send of the event, and not its delivery.
+	Send store.SendKey
+	// Retried says of a send that it is tried again by the endpoint's schedule.
+	Retried bool
+	// Tried is the number of its attempts recorded: of a delivery, the scheduled ones.
 	Tried int
-	// Due is when a waiting delivery may be sent; zero for a fresh one.
+	// Due is when one that waits may be sent; zero for a fresh delivery.
 	Due time.Time
 	// Ending says that it was given out by a closed lane, beyond all limits: it may be
 	// ended and must not be sent.
 	Ending bool
 	// Payload is nil where it has to be read before sending.
 	Payload *store.Payload
+}
+
+// ref tells apart what is for an endpoint: it is the key of an event, whose delivery it
+// is, or the negative of a send's.
+type ref int64
+
+func (d *Delivery) ref() ref {
+	if d.Send != 0 {
+		return ref(-d.Send)
+	}
+	return ref(d.Event)
 }
 
 // bytes is what the delivery's payload counts for. A payload shared by several lanes is
@@ -29,19 +44,4 @@ func (d *Delivery) bytes() int64 {
 		return 0
 	}
 	return int64(len(d.Payload.Body))
-}
-
-// byDue is a heap of waiting deliveries, the soonest on top.
-type byDue []Delivery
-
-func (h byDue) Len() int           { return len(h) }
-func (h byDue) Less(i, j int) bool { return h[i].Due.Before(h[j].Due) }
-func (h byDue) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byDue) Push(x any)        { *h = append(*h, x.(Delivery)) }
-func (h *byDue) Pop() any {
-	last := len(*h) - 1
-	item := (*h)[last]
-	(*h)[last] = Delivery{}
-	*h = (*h)[:last]
-	return item
 }

@@ -1,36 +1,38 @@
 package lane
 
 import (
-	"container/heap"
 	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
 )
 
-// lane is an endpoint's open deliveries.
+// lane is an endpoint's open deliveries and sends.
 //
-// Every open delivery is either in held, or only in the store; and then it is fresh with
-// a number of at least from, while behind, or waiting and not due before horizon.
+// Each of them is either in held, or only in the store; and then it is fresh with a number
+// of at least from, while behind, or waits and is not due before the horizon of its kind.
 type lane struct {
 	tenant   store.TenantKey
 	endpoint store.EndpointKey
 	settings Settings
 
-	held    map[store.EventKey]struct{} // queued, waiting, in flight or not recorded yet
+	held    map[ref]place // queued, waiting, in flight or not recorded yet
+	dropped int           // of them, those that are dropped and have not left their queues
 	bytes   int64
 	fresh   queue[Delivery]
-	due     queue[Delivery] // retries whose time has come
-	waiting byDue
-	turn    int // counts, to share turns between fresh and due
+	retries waits
+	sends   waits
+	// These count, to share turns between fresh and retried, and between them and sends.
+	turn, turnBesideSends int
+	// passed counts the turns that were left to others in a row.
+	passed int
 
-	behind  bool
-	from    store.EventKey
-	horizon time.Time // zero: nothing waits in the store alone
+	behind bool
+	from   store.EventKey
 
 	flights []flight
-	// unsettled counts attempts that are over and whose delivery is to wait, as soon as
-	// that is recorded.
+	// unsettled counts attempts of deliveries that are over and whose delivery is to wait,
+	// as soon as that is recorded.
 	unsettled int
 	// room is how many attempts the endpoint bears: fewer than its Concurrency after it
 	// timed out or asked for less.
@@ -42,7 +44,8 @@ type lane struct {
 	steady bool
 
 	page      *pageInFlight // nil when none was asked for
-	pageAfter time.Time     // a page failed: not again before this
+	lastPage  PageKind
+	pageAfter time.Time // a page failed: not again before this
 
 	queued   bool // has a place in the turns
 	crowded  bool // waits for a place among the attempts that may be slow
@@ -52,9 +55,19 @@ type lane struct {
 	wakeSlot int // in the heap of wakes; -1 is none
 }
 
+// place is where something is that a lane holds.
+type place uint8
+
+const (
+	queued       place = iota // in fresh, or in one of the waits
+	out                       // given out, and not recorded yet
+	queuedNoMore              // dropped, and to be left out when its turn comes
+	outNoMore                 // dropped while it was out
+)
+
 // flight is an attempt that has begun and not finished.
 type flight struct {
-	event store.EventKey
+	of    ref
 	began time.Time
 	probe bool
 }
@@ -63,28 +76,47 @@ type flight struct {
 // have seen the time before or after.
 type pageInFlight struct {
 	kind PageKind
-	// recorded holds the deliveries that were recorded meanwhile: what the page says of
-	// them may be out of date.
-	recorded map[store.EventKey]struct{}
+	// recorded holds what was recorded or dropped meanwhile: what the page says of it may
+	// be out of date.
+	recorded map[ref]struct{}
 	// skipped is the lowest number that went to the store alone meanwhile; 0 is none.
 	skipped store.EventKey
-	// spilled is the soonest due time that went to the store alone meanwhile.
+	// spilled is the soonest due time of its kind that went to the store alone meanwhile.
 	spilled time.Time
 	// configured says that the settings changed meanwhile: those of the page may be old.
 	configured bool
 }
 
-// hasNext says whether a delivery may be next by the order of the lane.
-func (l *lane) hasNext() bool {
-	if !l.settings.Ordered || l.settings.Closed {
-		return l.due.len()+l.fresh.len() > 0
+// inOrder says that the lane keeps to one thing at a time.
+func (l *lane) inOrder() bool { return l.settings.Ordered && !l.settings.Closed }
+
+// hasDelivery says whether a delivery may be next by the order of the lane.
+func (l *lane) hasDelivery() bool {
+	if !l.inOrder() {
+		return l.retries.due.len()+l.fresh.len() > 0
 	}
-	if len(l.flights)+l.unsettled > 0 {
+	if l.unsettled > 0 {
 		return false
 	}
 	// What waits came first.
-	return l.due.len() > 0 || (l.fresh.len() > 0 && len(l.waiting) == 0 && l.horizon.IsZero())
+	return l.retries.due.len() > 0 || (l.fresh.len() > 0 && len(l.retries.waiting) == 0 && l.retries.horizon.IsZero())
 }
+
+// hasNext says whether there is something to send next. Sends are outside the order, but
+// nothing is sent beside anything else where there is one.
+func (l *lane) hasNext() bool {
+	if l.inOrder() && len(l.flights) > 0 {
+		return false
+	}
+	return l.sends.due.len() > 0 || l.hasDelivery()
+}
+
+// takesIn says that what is stored for the endpoint is held, as far as there is room. What
+// can't be sent for now takes no room from others.
+func (l *lane) takesIn() bool { return l.settings.known() && !l.settings.Paused }
+
+// due is how many may be sent as far as their own time is concerned.
+func (l *lane) due() int { return l.fresh.len() + l.retries.due.len() + l.sends.due.len() }
 
 // opens is when the endpoint may be sent to, as far as that is a matter of time; an
 // instant that has passed, or zero, is now.
@@ -101,35 +133,51 @@ func (l *lane) ready(now time.Time) bool {
 	if l.settings.Closed {
 		return len(l.flights) < l.settings.Concurrency && l.hasNext()
 	}
-	return len(l.flights) < min(l.room, l.settings.Concurrency) && l.hasNext() &&
+	return !l.settings.Paused && len(l.flights) < min(l.room, l.settings.Concurrency) && l.hasNext() &&
 		!l.opens().After(now) && l.breaker.allows(now)
 }
 
-// next removes the delivery whose turn it is; there must be one.
+// next removes what is next; there must be something.
 func (l *lane) next() Delivery {
+	delivery := l.hasDelivery()
+	if l.sends.due.len() > 0 {
+		if l.turnBesideSends++; !delivery || l.turnBesideSends%sendTurn == 0 {
+			return l.sends.due.pop()
+		}
+	}
 	switch {
 	case l.fresh.len() == 0:
-		return l.due.pop()
-	case l.due.len() == 0:
+		return l.retries.due.pop()
+	case l.retries.due.len() == 0:
 		return l.fresh.pop()
 	}
 	if l.turn++; l.settings.Ordered || l.turn%retryTurn == 0 {
-		return l.due.pop()
+		return l.retries.due.pop()
 	}
 	return l.fresh.pop()
 }
 
+// passes says that the lane leaves its turn to others, as it has nothing but sends, and
+// has not yet left them enough.
+func (l *lane) passes() bool {
+	if l.settings.Closed || l.hasDelivery() {
+		return false
+	}
+	l.passed = (l.passed + 1) % (sendTurn - 1) // behind its own turn comes one of the others anyway
+	return l.passed != 0
+}
+
 // land ends a flight and returns it.
-func (l *lane) land(event store.EventKey) flight {
-	i := slices.IndexFunc(l.flights, func(f flight) bool { return f.event == event })
+func (l *lane) land(of ref) flight {
+	i := slices.IndexFunc(l.flights, func(f flight) bool { return f.of == of })
 	landed := l.flights[i]
 	l.flights = slices.Delete(l.flights, i, i+1)
 	return landed
 }
 
 // isFlying says whether an attempt is still in flight.
-func (l *lane) isFlying(event store.EventKey, began time.Time) bool {
-	return slices.ContainsFunc(l.flights, func(f flight) bool { return f.event == event && f.began.Equal(began) })
+func (l *lane) isFlying(of ref, began time.Time) bool {
+	return slices.ContainsFunc(l.flights, func(f flight) bool { return f.of == of && f.began.Equal(began) })
 }
 
 // learn changes how the endpoint is sent to after an attempt.
@@ -156,43 +204,35 @@ func (l *lane) skip(event store.EventKey) {
 	}
 }
 
-// spill notes that a waiting delivery is in the store alone.
-func (l *lane) spill(due time.Time) {
-	l.horizon = sooner(l.horizon, due)
-	if l.page != nil {
+// waits is those that a kind of page brings.
+func (l *lane) waits(kind PageKind) *waits {
+	if kind == SendPage {
+		return &l.sends
+	}
+	return &l.retries
+}
+
+// spill notes that something that waits is in the store alone.
+func (l *lane) spill(kind PageKind, due time.Time) {
+	w := l.waits(kind)
+	w.horizon = sooner(w.horizon, due)
+	if l.page != nil && l.page.kind == kind {
 		l.page.spilled = sooner(l.page.spilled, due)
 	}
 }
 
-// ripen moves the waiting deliveries whose time has come.
+// ripen moves what waits and whose time has come; where the lane is closed, everything.
 func (l *lane) ripen(now time.Time) {
-	for len(l.waiting) > 0 && (l.settings.Closed || !l.waiting[0].Due.After(now)) {
-		l.due.push(heap.Pop(&l.waiting).(Delivery))
-	}
+	l.retries.ripen(now, l.settings.Closed)
+	l.sends.ripen(now, l.settings.Closed)
 }
 
-// reopen lets those wait again that a closed lane would have ended.
-func (l *lane) reopen(now time.Time) {
-	for range l.due.len() {
-		if d := l.due.pop(); d.Due.After(now) {
-			heap.Push(&l.waiting, d)
-		} else {
-			l.due.push(d)
-		}
-	}
-}
-
-// nextWake is when something of the lane comes due; zero is never. A horizon that has
-// passed is no reason to wake: it makes the lane want a page as soon as one helps.
+// nextWake is when something of the lane comes due; zero is never.
 func (l *lane) nextWake(now time.Time) time.Time {
 	wake := sooner(l.pageAfter, l.forget)
-	if len(l.waiting) > 0 {
-		wake = sooner(wake, l.waiting[0].Due)
-	}
-	if l.horizon.After(now) && !l.settings.Closed {
-		wake = sooner(wake, l.horizon)
-	}
-	if opens := l.opens(); opens.After(now) && l.hasNext() && !l.settings.Closed {
+	wake = sooner(wake, l.retries.nextWake(now, l.settings.Closed))
+	wake = sooner(wake, l.sends.nextWake(now, l.settings.Closed))
+	if opens := l.opens(); opens.After(now) && l.hasNext() && !l.settings.Paused && !l.settings.Closed {
 		wake = sooner(wake, opens)
 	}
 	return wake
@@ -200,7 +240,8 @@ func (l *lane) nextWake(now time.Time) time.Time {
 
 // idle says that there is nothing to send and nothing under way.
 func (l *lane) idle() bool {
-	return len(l.held) == 0 && !l.behind && l.horizon.IsZero() && l.page == nil && !l.wanted && !l.crowded && !l.queued
+	return len(l.held) == 0 && !l.behind && l.retries.horizon.IsZero() && l.sends.horizon.IsZero() &&
+		l.page == nil && !l.wanted && !l.crowded && !l.queued
 }
 
 // calm says that there is nothing to remember of how the endpoint took what it got.

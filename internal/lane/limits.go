@@ -21,5 +21,10 @@ type Limits struct {
 const shareOfFree = 4
 
 // While an endpoint has fresh and retried deliveries to send, one turn in so many is
-// for a retried one.
-const retryTurn = 4
+// for a retried one. While it has deliveries and sends, one turn in so many is for a send;
+// and an endpoint that has nothing but sends takes one turn in so many of its own, as long
+// as others have something.
+const (
+	retryTurn = 4
+	sendTurn  = 8
+)

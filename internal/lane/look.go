@@ -12,24 +12,13 @@ import (
 type Sight struct {
 	// SendingSince is when its attempt in flight began; zero is none.
 	SendingSince time.Time
-	// Obstacle keeps its endpoint from being sent to.
-	Obstacle Obstacle
-	// Opens is when the Obstacle ends as far as that is a matter of time; a breaker that
-	// is probing opens as soon as the probe succeeds.
-	Opens time.Time
+	// Wait is what keeps its endpoint from being sent to: ForNothing, ForResume, ForBreaker
+	// or ForReceiver. By the other kinds a delivery waits for its turn.
+	Wait Wait
+	// Until is when the Wait ends as far as that is a matter of time; a breaker that is
+	// probing opens as soon as the probe succeeds.
+	Until time.Time
 }
-
-// Obstacle is what keeps an endpoint from being sent to for now.
-type Obstacle uint8
-
-// The obstacles. Rates, slots and order are none: by them a delivery waits for its turn.
-const (
-	NoObstacle Obstacle = iota
-	// BreakerOpen: too many attempts failed.
-	BreakerOpen
-	// QuietAsked: the receiver asked to be left alone.
-	QuietAsked
-)
 
 // Look returns what there is of a delivery, whether it is in memory or only in the store.
 // It changes nothing.
@@ -39,15 +28,23 @@ func (b *Board) Look(now time.Time, endpoint store.EndpointKey, event store.Even
 		return Sight{}
 	}
 	var sight Sight
-	if i := slices.IndexFunc(l.flights, func(f flight) bool { return f.event == event }); i >= 0 {
+	if i := slices.IndexFunc(l.flights, func(f flight) bool { return f.of == ref(event) }); i >= 0 {
 		sight.SendingSince = l.flights[i].began
 	}
-	switch {
-	case l.settings.Closed: // nothing keeps it from being ended
-	case l.breaker.open:
-		sight.Obstacle, sight.Opens = BreakerOpen, later(l.breaker.until, l.hold)
-	case l.hold.After(now):
-		sight.Obstacle, sight.Opens = QuietAsked, l.hold
-	}
+	sight.Wait, sight.Until = b.shut(l, now)
 	return sight
+}
+
+// shut says what keeps a lane from sending anything, and until when.
+func (b *Board) shut(l *lane, now time.Time) (Wait, time.Time) {
+	switch {
+	case b.paused, l.settings.Paused && !l.settings.Closed:
+		return ForResume, time.Time{}
+	case l.settings.Closed: // nothing is sent: what is open is ended
+	case l.breaker.open:
+		return ForBreaker, later(l.breaker.until, l.hold)
+	case l.hold.After(now):
+		return ForReceiver, l.hold
+	}
+	return ForNothing, time.Time{}
 }

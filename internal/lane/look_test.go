@@ -28,13 +28,19 @@ func TestALookTellsWhatIsInFlightAndWhatKeepsTheRest(t *testing.T) {
 	quiet := start.Add(time.Minute)
 	b.Finish(start, d, Result{Verdict: Throttled, Ends: true, HoldUntil: quiet})
 	b.Record(start, d, time.Time{})
-	look("the receiver asked for quiet", start, 2, Sight{Obstacle: QuietAsked, Opens: quiet})
-	look("that is only in the store", start, 99, Sight{Obstacle: QuietAsked, Opens: quiet})
+	look("the receiver asked for quiet", start, 2, Sight{Wait: ForReceiver, Until: quiet})
+	look("that is only in the store", start, 99, Sight{Wait: ForReceiver, Until: quiet})
 	look("which is over", quiet, 2, Sight{})
 
 	b.Configure(start, 1, Settings{Concurrency: 1, Closed: true})
 	look("closed", start, 2, Sight{})
+	b.Configure(start, 1, Settings{Concurrency: 1, Paused: true})
+	look("paused", start, 2, Sight{Wait: ForResume})
+	look("paused and only in the store", start, 99, Sight{Wait: ForResume})
 	b.Configure(start, 1, settings)
+	b.Pause(start, true)
+	look("everything is paused", start, 2, Sight{Wait: ForResume})
+	b.Pause(start, false)
 
 	now := quiet
 	for range openAfter {
@@ -47,15 +53,15 @@ func TestALookTellsWhatIsInFlightAndWhatKeepsTheRest(t *testing.T) {
 		b.Finish(now, d, Result{Verdict: Failure})
 		b.Record(now, d, now)
 	}
-	look("the breaker is open", now, 2, Sight{Obstacle: BreakerOpen, Opens: now.Add(firstPause)})
-	look("that is only in the store", now, 99, Sight{Obstacle: BreakerOpen, Opens: now.Add(firstPause)})
+	look("the breaker is open", now, 2, Sight{Wait: ForBreaker, Until: now.Add(firstPause)})
+	look("that is only in the store", now, 99, Sight{Wait: ForBreaker, Until: now.Add(firstPause)})
 	now = now.Add(firstPause)
 	b.Advance(now)
 	probe, given := b.Begin(now)
 	if !given {
 		t.Fatal("no probe")
 	}
-	look("the probe", now, int(probe.Event), Sight{SendingSince: now, Obstacle: BreakerOpen, Opens: now})
+	look("the probe", now, int(probe.Event), Sight{SendingSince: now, Wait: ForBreaker, Until: now})
 	b.Finish(now, probe, Result{Verdict: Success, Ends: true})
 	look("it worked", now, 99, Sight{})
 }

@@ -11,9 +11,22 @@ type PageKind uint8
 
 // The kinds of page.
 const (
-	FreshPage PageKind = iota + 1
-	WaitingPage
+	FreshPage   PageKind = iota + 1
+	WaitingPage          // deliveries that wait
+	SendPage             // manual sends
+	pageKinds   = iota
 )
+
+// kind is of the page that brings a delivery.
+func (d *Delivery) kind() PageKind {
+	switch {
+	case d.Send != 0:
+		return SendPage
+	case d.Due.IsZero():
+		return FreshPage
+	}
+	return WaitingPage
+}
 
 // PageRequest asks for deliveries from the store.
 type PageRequest struct {
@@ -32,7 +45,7 @@ type PageRequest struct {
 type Page struct {
 	PageRequest
 	Deliveries []Delivery
-	// Next and More are those of a store.FreshPage. For a WaitingPage, More says that as
+	// Next and More are those of a store.FreshPage. For the other kinds, More says that as
 	// many came as were asked for.
 	Next store.EventKey
 	More bool
@@ -58,13 +71,13 @@ func (b *Board) TakePage() (PageRequest, bool) {
 			b.settle(l)
 			continue
 		}
-		l.page = &pageInFlight{kind: kind, recorded: make(map[store.EventKey]struct{})}
+		l.page, l.lastPage = &pageInFlight{kind: kind, recorded: make(map[ref]struct{})}, kind
 		request := PageRequest{
 			Tenant: l.tenant, Endpoint: l.endpoint, Kind: kind, From: l.from,
 			Limit: b.pageRows(), Bytes: max(0, b.limits.Bytes-b.bytes) / shareOfFree,
 		}
-		if kind == WaitingPage {
-			request.Limit += len(l.held) // those may come first, and are no news
+		if kind != FreshPage {
+			request.Limit += l.waits(kind).held // those may come first, and are no news
 		}
 		return request, true
 	}
@@ -78,17 +91,25 @@ func (b *Board) pageRows() int {
 	return max(min(b.limits.Page, (b.limits.Rows-b.rows)/shareOfFree), min(least, b.limits.Page))
 }
 
-// wants says which page would help the lane now; 0 is none.
+// wants says which page would help the lane now; 0 is none. The kinds take turns.
 func (l *lane) wants(now time.Time, limits *Limits) PageKind {
-	switch {
-	case l.page != nil || l.pageAfter.After(now):
+	if l.page != nil || l.pageAfter.After(now) || (l.settings.Paused && !l.settings.Closed) {
 		return 0
-	case !l.horizon.IsZero() && (l.settings.Closed || !l.horizon.After(now)) && l.due.len() < limits.Page:
-		return WaitingPage
-	case l.behind && l.fresh.len() <= limits.Page/2:
-		return FreshPage
+	}
+	kind := l.lastPage
+	for range pageKinds {
+		if kind = kind%pageKinds + 1; l.wantsKind(kind, now, limits.Page) {
+			return kind
+		}
 	}
 	return 0
+}
+
+func (l *lane) wantsKind(kind PageKind, now time.Time, rows int) bool {
+	if kind == FreshPage {
+		return l.behind && l.fresh.len() <= rows/2
+	}
+	return l.waits(kind).wantsPage(now, l.settings.Closed, rows)
 }
 
 // PutPage takes in what was read for a page request.
@@ -115,7 +136,7 @@ func (b *Board) PutPage(now time.Time, page Page) {
 
 func (b *Board) putFresh(l *lane, during *pageInFlight, page Page) {
 	for _, d := range page.Deliveries {
-		if during.isNews(l, d.Event) {
+		if during.isNews(l, d.ref()) {
 			b.hold(l, d)
 			l.fresh.push(d)
 		}
@@ -131,17 +152,18 @@ func (b *Board) putFresh(l *lane, during *pageInFlight, page Page) {
 }
 
 func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
-	l.horizon = during.spilled
+	w := l.waits(page.Kind)
+	w.horizon = during.spilled
 	if page.More {
-		l.horizon = sooner(l.horizon, page.Deliveries[len(page.Deliveries)-1].Due)
+		w.horizon = sooner(w.horizon, page.Deliveries[len(page.Deliveries)-1].Due)
 	}
 	taken := 0
 	for _, d := range page.Deliveries {
-		if !during.isNews(l, d.Event) {
+		if !during.isNews(l, d.ref()) {
 			continue
 		}
 		if taken == b.limits.Page { // those held at the asking have made way for more
-			l.horizon = sooner(l.horizon, d.Due)
+			w.horizon = sooner(w.horizon, d.Due)
 			break
 		}
 		taken++
@@ -153,10 +175,10 @@ func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
 
 // isNews says that a delivery in a page is neither held nor was recorded while the page
 // was read.
-func (p *pageInFlight) isNews(l *lane, event store.EventKey) bool {
-	if _, held := l.held[event]; held {
+func (p *pageInFlight) isNews(l *lane, of ref) bool {
+	if _, held := l.held[of]; held {
 		return false
 	}
-	_, recorded := p.recorded[event]
+	_, recorded := p.recorded[of]
 	return !recorded
 }

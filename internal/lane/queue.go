@@ -32,3 +32,19 @@ func (q *queue[T]) pop() T {
 
 // peek returns the oldest item; there must be one.
 func (q *queue[T]) peek() T { return q.ring[q.head] }
+
+// trim removes items from the front up to the first that keep says yes to.
+func (q *queue[T]) trim(keep func(*T) bool) {
+	for q.size > 0 && !keep(&q.ring[q.head]) {
+		q.pop()
+	}
+}
+
+// filter keeps the items that keep says yes to, in their order.
+func (q *queue[T]) filter(keep func(*T) bool) {
+	for range q.size {
+		if item := q.pop(); keep(&item) {
+			q.push(item)
+		}
+	}
+}

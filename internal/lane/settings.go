@@ -11,6 +11,8 @@ type Settings struct {
 	// Ordered endpoints get one delivery at a time, in the order of acceptance: the next
 	// one waits until the one before has succeeded or ended.
 	Ordered bool
+	// Paused endpoints get nothing until they are resumed. What is in flight ends.
+	Paused bool
 	// Closed endpoints get nothing any more: what is open for them is given out at once,
 	// also what waits, to be ended without an attempt.
 	Closed bool

@@ -8,6 +8,7 @@ type Wait uint8
 // The kinds of wait, in the order in which they are looked for.
 const (
 	ForNothing     Wait = iota // nothing is due
+	ForResume                  // the endpoint, its tenant or everything is paused
 	ForBreaker                 // the endpoint does not work: its breaker is open
 	ForReceiver                // the receiver asked to be left alone
 	ForRate                    // of the endpoint, or of its tenant
@@ -15,13 +16,13 @@ const (
 	ForEndpoint                // the endpoint has as many attempts in flight as it bears
 	ForSlow                    // a place among the attempts that may be slow
 	ForTurn                    // its turn: nothing else holds it
-	waits
+	waitKinds
 )
 
 // Survey is what the deliveries in memory wait for.
 type Survey struct {
-	Due [waits]Due
-	// Retries wait for their time in memory; more may wait in the store.
+	Due [waitKinds]Due
+	// Retries wait for their time in memory, sends among them; more may wait in the store.
 	Retries int
 	// Behind are endpoints of which more deliveries are due in the store than in memory.
 	Behind int
@@ -51,7 +52,7 @@ func (b *Board) Survey(now time.Time, pause func()) Survey {
 				continue // let go meanwhile
 			}
 		}
-		s.Retries += len(l.waiting)
+		s.Retries += len(l.retries.waiting) + len(l.sends.waiting)
 		if l.behind {
 			s.Behind++
 		}
@@ -61,23 +62,23 @@ func (b *Board) Survey(now time.Time, pause func()) Survey {
 		}
 		due := &s.Due[wait]
 		due.Endpoints++
-		due.Deliveries += l.due.len() + l.fresh.len()
+		due.Deliveries += l.due()
 		due.Oldest = max(due.Oldest, l.age(now))
 	}
 	return s
 }
 
 func (b *Board) waitsFor(l *lane, now time.Time) Wait {
+	if l.due() == 0 {
+		return ForNothing
+	}
+	if wait, _ := b.shut(l, now); wait != ForNothing {
+		return wait
+	}
 	of, resting := b.turns.tenants[l.tenant]
 	switch {
-	case l.due.len()+l.fresh.len() == 0:
-		return ForNothing
-	case l.settings.Closed: // nothing is sent: they are ended
+	case l.settings.Closed: // they are ended
 		return ForTurn
-	case l.breaker.open:
-		return ForBreaker
-	case l.hold.After(now):
-		return ForReceiver
 	case l.pace.next.After(now), resting && of.pace.next.After(now):
 		return ForRate
 	case !l.hasNext():
@@ -92,8 +93,10 @@ func (b *Board) waitsFor(l *lane, now time.Time) Wait {
 
 // age is how long the lane's longest due delivery is due.
 func (l *lane) age(now time.Time) (age time.Duration) {
-	if l.due.len() > 0 {
-		age = now.Sub(l.due.peek().Due)
+	for _, w := range [...]*waits{&l.retries, &l.sends} {
+		if w.due.len() > 0 {
+			age = max(age, now.Sub(w.due.peek().Due))
+		}
 	}
 	if l.fresh.len() > 0 {
 		if head := l.fresh.peek(); head.Payload != nil {

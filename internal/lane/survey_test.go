@@ -21,6 +21,7 @@ func TestSurveyTellsWhatDueDeliveriesWaitFor(t *testing.T) {
 		"their rate":            {Settings{Concurrency: 2, Rate: 1}, nil, 0, ForRate},
 		"the receiver's wish":   {Settings{Concurrency: 2}, &Result{Verdict: Throttled, Ends: true, HoldUntil: start.Add(time.Hour)}, 0, ForReceiver},
 		"to be ended, not sent": {Settings{Concurrency: 2, Closed: true}, nil, 0, ForTurn},
+		"to be resumed":         {Settings{Concurrency: 2}, nil, 0, ForResume},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -53,6 +54,7 @@ func TestSurveyTellsWhatDueDeliveriesWaitFor(t *testing.T) {
 			for range due {
 				offer()
 			}
+			b.Pause(start, test.want == ForResume)
 			s := b.Survey(start, func() {})
 			for wait := range s.Due {
 				want := Due{}

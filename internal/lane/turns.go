@@ -47,10 +47,26 @@ func (t *turns) take(now time.Time) *lane {
 			heap.Push(&t.resting, of)
 			continue
 		}
-		l := of.lanes.pop()
-		l.queued = false
+		l := t.pick(of)
 		t.rejoin(of, now)
-		return l
+		if l != nil {
+			l.queued = false
+			return l
+		}
+	}
+	return nil
+}
+
+// pick removes the lane whose turn it is among a tenant's, or returns nil where all of
+// them pass.
+func (t *turns) pick(of *tenantTurns) *lane {
+	for range of.lanes.len() {
+		l := of.lanes.pop()
+		alone := of.lanes.len()+t.order.len() == 0
+		if alone || !l.passes() {
+			return l
+		}
+		of.lanes.push(l)
 	}
 	return nil
 }
