@@ -102,6 +102,14 @@ type DeliveryRecord struct {
 	RecoveredAt time.Time
 }
 
+// Came is State, and Succeeded where a Send succeeded for it: what it came to in the end.
+func (d *DeliveryRecord) Came() webhook.State {
+	if !d.RecoveredAt.IsZero() {
+		return webhook.Succeeded
+	}
+	return d.State
+}
+
 // DatedDelivery is a DeliveryRecord with what dates the key in it.
 type DatedDelivery struct {
 	DeliveryRecord
@@ -116,6 +124,8 @@ type Listed[T any] struct {
 	// none was.
 	Last   int64
 	LastAt time.Time
+	// Examined is how many items were looked at.
+	Examined int
 	// Done says that nothing further was there to examine.
 	Done bool
 }

@@ -17,6 +17,7 @@ type Store interface {
 	Deferred
 	Outbox
 	History
+	Deliveries
 	Failures
 	Sizes
 	Tokens

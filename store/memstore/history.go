@@ -56,6 +56,7 @@ func examine[T any](keys []int64, page store.Page, look func(key int64) (item T,
 		}
 		item, at, match := look(key)
 		listed.Last, listed.LastAt = key, at
+		listed.Examined++
 		if match {
 			listed.Items = append(listed.Items, item)
 		}
@@ -67,31 +68,35 @@ func examine[T any](keys []int64, page store.Page, look func(key int64) (item T,
 // Events lists a tenant's events.
 func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store.EventFilter, page store.Page) (store.Listed[store.Event], error) {
 	return get(ctx, s, "Events", func(db *state) (store.Listed[store.Event], error) {
-		var keys []int64
-		for _, key := range sorted(db.events) {
-			if db.events[key].Tenant == tenant {
-				keys = append(keys, int64(key))
-			}
-		}
-		listed := examine(keys, page, func(key int64) (store.Event, time.Time, bool) {
+		listed := examine(db.eventsOf(tenant, &filter), page, func(key int64) (store.Event, time.Time, bool) {
 			ev := copyEvent(db.events[store.EventKey(key)])
 			if !filter.WithPayload {
 				ev.Payload = nil
 			}
 			return ev, ev.AcceptedAt, filter.Match(&ev)
 		})
-		boundPayloads(&listed)
+		boundPayloads(&listed, func(ev *store.Event) *store.Event { return ev })
 		return listed, nil
 	})
 }
 
+// eventsOf returns the events of a tenant that a list looks at, ascending.
+func (db *state) eventsOf(tenant store.TenantKey, filter *store.EventFilter) (keys []int64) {
+	for _, key := range sorted(db.events) {
+		if ev := db.events[key]; ev.Tenant == tenant && near(ev, filter.From, filter.To) {
+			keys = append(keys, int64(key))
+		}
+	}
+	return keys
+}
+
 // boundPayloads cuts a list short where its payloads become too much for one page.
-func boundPayloads(listed *store.Listed[store.Event]) {
+func boundPayloads[T any](listed *store.Listed[T], event func(*T) *store.Event) {
 	size := 0
 	for i := range listed.Items {
-		size += len(listed.Items[i].Payload)
+		size += len(event(&listed.Items[i]).Payload)
 		if i > 0 && size > store.MostPagePayload {
-			last := &listed.Items[i-1]
+			last := event(&listed.Items[i-1])
 			listed.Items, listed.Done = listed.Items[:i], false
 			listed.Last, listed.LastAt = int64(last.Key), last.AcceptedAt
 			return
@@ -128,7 +133,9 @@ func (s *Store) Attempt(ctx context.Context, event store.EventKey, key store.Att
 
 // AttemptsOfEvent lists the attempts of an event.
 func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error) {
-	return s.attempts(ctx, "AttemptsOfEvent", filter, page, func(a *store.LoggedAttempt) bool { return a.Event == event })
+	return s.attempts(ctx, "AttemptsOfEvent", filter, page, func(a *store.LoggedAttempt) bool {
+		return a.Event == event && (filter.Endpoint == 0 || a.Endpoint == filter.Endpoint)
+	})
 }
 
 // AttemptsAtEndpoint lists the attempts made at an endpoint.

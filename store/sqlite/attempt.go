@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -28,34 +29,45 @@ func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) (store.Att
 
 // An attempt is read with its event and its endpoint, by their keys.
 const (
-	attemptColumns = `SELECT attempt.key, number, trigger, attempt.url, succeeded, status_code, code, timed_out, started_at, duration,
+	ownColumns     = `attempt.key, number, trigger, attempt.url, succeeded, status_code, code, timed_out, started_at, duration`
+	attemptColumns = `SELECT ` + ownColumns + `,
 			attempt.event, attempt.endpoint, event.type, event.channels, event.accepted_at, endpoint.created_at,
 			CASE WHEN ?3 THEN response END `
 	attemptOthers = ` CROSS JOIN event ON event.key = attempt.event CROSS JOIN endpoint ON endpoint.key = attempt.endpoint `
 
-	attemptOfEvent         = attemptColumns + `FROM attempt` + attemptOthers
-	attemptSQL             = attemptOfEvent + `WHERE attempt.event = ?1 AND attempt.key = ?2`
-	attemptsOfEventUpSQL   = attemptOfEvent + `WHERE attempt.event = ?1 AND attempt.key > ?2 ORDER BY attempt.key`
-	attemptsOfEventDownSQL = attemptOfEvent + `WHERE attempt.event = ?1 AND attempt.key < ?2 ORDER BY attempt.key DESC`
+	attemptSQL = attemptColumns + `FROM attempt` + attemptOthers + `WHERE attempt.event = ?1 AND attempt.key = ?2`
 
-	attemptAtEndpoint = attemptColumns + `FROM attempt_span
-		CROSS JOIN attempt ON attempt.span = attempt_span.span AND attempt.endpoint = attempt_span.endpoint` + attemptOthers
+	// The attempts of an event at one endpoint are in order. Those at all of them are not:
+	// their keys are read first, and then, in the order of an array, they themselves.
+	attemptsOfDelivery        = attemptColumns + `FROM attempt` + attemptOthers + `WHERE attempt.event = ?1 AND attempt.endpoint = ?4 `
+	attemptsOfDeliveryUpSQL   = attemptsOfDelivery + `AND attempt.key > ?2 ORDER BY attempt.key`
+	attemptsOfDeliveryDownSQL = attemptsOfDelivery + `AND attempt.key < ?2 ORDER BY attempt.key DESC`
+	attemptKeysSQL            = `SELECT key FROM attempt WHERE event = ?`
+	attemptsSQL               = attemptColumns + `FROM json_each(?1) AS wanted CROSS JOIN attempt ON attempt.key = wanted.value` + attemptOthers
+
+	attemptAtEndpoint = attemptColumns + `FROM attempt_span CROSS JOIN strip
+		CROSS JOIN attempt ON attempt.strip = (attempt_span.span << 6) + strip.nth AND attempt.endpoint = attempt_span.endpoint` + attemptOthers
 	attemptsAtEndpointUpSQL = attemptAtEndpoint + `
 		WHERE attempt_span.endpoint = ?1 AND attempt_span.span >= ?2 >> 13 AND attempt.key > ?2
-		ORDER BY attempt_span.span, attempt.key`
+		ORDER BY attempt_span.span, strip.nth, attempt.key`
 	attemptsAtEndpointDownSQL = attemptAtEndpoint + `
 		WHERE attempt_span.endpoint = ?1 AND attempt_span.span <= ?2 >> 13 AND attempt.key < ?2
-		ORDER BY attempt_span.span DESC, attempt.key DESC`
+		ORDER BY attempt_span.span DESC, strip.nth DESC, attempt.key DESC`
 )
+
+// scanOwn reads ownColumns.
+func scanOwn(r *row) store.Attempt {
+	return store.Attempt{
+		Key: store.AttemptKey(r.int()), Number: int(r.int()), Trigger: webhook.Trigger(r.int()), URL: r.text(), //nolint:gosec // a Trigger was stored
+		Succeeded: r.bool(), StatusCode: int(r.int()), Code: webhook.FaultCode(r.text()), TimedOut: r.bool(),
+		StartedAt: r.time(), Duration: r.duration(),
+	}
+}
 
 func scanAttempt(r *row) store.LoggedAttempt {
 	return store.LoggedAttempt{
-		Attempt: store.Attempt{
-			Key: store.AttemptKey(r.int()), Number: int(r.int()), Trigger: webhook.Trigger(r.int()), URL: r.text(), //nolint:gosec // a Trigger was stored
-			Succeeded: r.bool(), StatusCode: int(r.int()), Code: webhook.FaultCode(r.text()), TimedOut: r.bool(),
-			StartedAt: r.time(), Duration: r.duration(),
-		},
-		Event: store.EventKey(r.int()), Endpoint: store.EndpointKey(r.int()),
+		Attempt: scanOwn(r),
+		Event:   store.EventKey(r.int()), Endpoint: store.EndpointKey(r.int()),
 		EventType: r.text(), Channels: r.strings(),
 		EventAcceptedAt: r.time(), EndpointCreatedAt: r.time(),
 	}
@@ -73,9 +85,27 @@ func (s *Store) Attempt(ctx context.Context, event store.EventKey, key store.Att
 }
 
 // AttemptsOfEvent lists the attempts of an event.
-func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error) {
-	query, after := walk(page, attemptsOfEventUpSQL, attemptsOfEventDownSQL)
-	return s.attempts(ctx, filter, page.Limit, query, int64(event), after)
+func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (listed store.Listed[store.LoggedAttempt], err error) {
+	if filter.Endpoint != 0 {
+		query, after := walk(page, attemptsOfDeliveryUpSQL, attemptsOfDeliveryDownSQL)
+		return s.attempts(ctx, filter, page.Limit, query, int64(event), after, int64(filter.Endpoint))
+	}
+	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+		keys, err := all(ctx, c, (*row).int, attemptKeysSQL, int64(event))
+		if err != nil {
+			return err
+		}
+		_, after := walk(page, "", "")
+		keys = slices.DeleteFunc(keys, func(key int64) bool { return key == after || (key < after) != page.Descending })
+		slices.Sort(keys)
+		if page.Descending {
+			slices.Reverse(keys)
+		}
+		keys = keys[:min(len(keys), mostExamined+1)]
+		listed, err = listAttempts(ctx, c, filter, page.Limit, attemptsSQL, encode(keys), nil)
+		return err
+	})
+	return listed, err
 }
 
 // AttemptsAtEndpoint lists the attempts made at an endpoint.
@@ -85,14 +115,18 @@ func (s *Store) AttemptsAtEndpoint(ctx context.Context, endpoint store.EndpointK
 	return s.attempts(ctx, filter, page.Limit, query, int64(endpoint), after)
 }
 
-func (s *Store) attempts(ctx context.Context, filter store.AttemptFilter, limit int, query string, of, after int64) (listed store.Listed[store.LoggedAttempt], err error) {
+func (s *Store) attempts(ctx context.Context, filter store.AttemptFilter, limit int, query string, of, after any, more ...any) (listed store.Listed[store.LoggedAttempt], err error) {
 	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
-		listed, err = list(ctx, c, limit, listing[store.LoggedAttempt]{
-			scan:  scanAttemptWithResponse,
-			match: filter.Match,
-			place: func(a *store.LoggedAttempt) (int64, time.Time) { return int64(a.Key), a.StartedAt },
-		}, query, of, after, integer(filter.WithResponse))
+		listed, err = listAttempts(ctx, c, filter, limit, query, of, after, more...)
 		return err
 	})
 	return listed, err
+}
+
+func listAttempts(ctx context.Context, c *conn, filter store.AttemptFilter, limit int, query string, of, after any, more ...any) (store.Listed[store.LoggedAttempt], error) {
+	return list(ctx, c, limit, listing[store.LoggedAttempt]{
+		scan:  scanAttemptWithResponse,
+		match: filter.Match,
+		place: func(a *store.LoggedAttempt) (int64, time.Time) { return int64(a.Key), a.StartedAt },
+	}, query, append([]any{of, after, integer(filter.WithResponse)}, more...)...)
 }

@@ -53,12 +53,18 @@ func (w *writer) closeOpen(ctx context.Context, o *store.Outcome, scheduled bool
 	return true, w.insertHistory(ctx, o, webhook.Succeeded, int(tried+integer(scheduled)), now)
 }
 
-const insertHistorySQL = `INSERT INTO history (event, endpoint, state, reason, tried, ended_at) VALUES (?, ?, ?, ?, ?, ?)`
+const (
+	insertHistorySQL     = `INSERT INTO history (event, endpoint, state, reason, tried, ended_at) VALUES (?, ?, ?, ?, ?, ?)`
+	insertHistorySpanSQL = `INSERT OR IGNORE INTO history_span (endpoint, span) VALUES (?, ?)`
+)
 
 func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webhook.State, tried int, now time.Time) error {
 	var reason any
 	if state == webhook.Cancelled {
 		reason = textOrNull(string(o.Reason))
+	}
+	if err := w.historySpans.note(ctx, w.conn, int64(o.Endpoint), int64(o.Event)); err != nil {
+		return err
 	}
 	_, err := w.exec(ctx, insertHistorySQL,
 		int64(o.Event), int64(o.Endpoint), int64(state), reason, int64(tried), micros(now))

@@ -39,17 +39,19 @@ func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid 
 }
 
 const (
-	eventColumns  = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at, payload_ttl`
-	eventSQL      = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
-	eventByUIDSQL = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
-	eventsUpSQL   = `SELECT ` + eventColumns + ` FROM event_span
-		CROSS JOIN event ON event.span = event_span.span AND event.tenant = event_span.tenant
-		WHERE event_span.tenant = ?1 AND event_span.span >= ?2 >> 13 AND event.key > ?2
-		ORDER BY event_span.span, event.key`
-	eventsDownSQL = `SELECT ` + eventColumns + ` FROM event_span
-		CROSS JOIN event ON event.span = event_span.span AND event.tenant = event_span.tenant
-		WHERE event_span.tenant = ?1 AND event_span.span <= ?2 >> 13 AND event.key < ?2
-		ORDER BY event_span.span DESC, event.key DESC`
+	eventColumns   = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at, payload_ttl`
+	eventSQL       = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
+	eventByUIDSQL  = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
+	eventsOfTenant = `SELECT ` + eventColumns + ` FROM event_span CROSS JOIN strip
+		CROSS JOIN event ON event.strip = (event_span.span << 6) + strip.nth AND event.tenant = event_span.tenant`
+	eventsUpWhere = `
+		WHERE event_span.tenant = ?1 AND event_span.span BETWEEN ?2 >> 13 AND ?3 >> 13 AND event.key > ?2 AND event.key <= ?3
+		ORDER BY event_span.span, strip.nth, event.key`
+	eventsDownWhere = `
+		WHERE event_span.tenant = ?1 AND event_span.span BETWEEN ?3 >> 13 AND ?2 >> 13 AND event.key < ?2 AND event.key >= ?3
+		ORDER BY event_span.span DESC, strip.nth DESC, event.key DESC`
+	eventsUpSQL   = eventsOfTenant + eventsUpWhere
+	eventsDownSQL = eventsOfTenant + eventsDownWhere
 )
 
 func scanEvent(r *row) store.Event {
@@ -82,17 +84,21 @@ func (s *Store) EventByUID(ctx context.Context, tenant store.TenantKey, uid stri
 
 // Events lists a tenant's events.
 func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store.EventFilter, page store.Page) (listed store.Listed[store.Event], err error) {
-	query, after := walk(page, eventsUpSQL, eventsDownSQL)
+	query, _ := walk(page, eventsUpSQL, eventsDownSQL)
 	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
+		after, until, err := bounds(ctx, c, page, filter.From, filter.To)
+		if err != nil {
+			return err
+		}
 		listed, err = list(ctx, c, page.Limit, listing[store.Event]{
 			scan:  scanEvent,
 			match: filter.Match,
 			place: func(ev *store.Event) (int64, time.Time) { return int64(ev.Key), ev.AcceptedAt },
-		}, query, int64(tenant), after)
+		}, query, int64(tenant), after, until)
 		if err != nil || !filter.WithPayload {
 			return err
 		}
-		return loadPayloads(ctx, c, &listed)
+		return loadPayloads(ctx, c, &listed, func(ev *store.Event) *store.Event { return ev })
 	})
 	return listed, err
 }
@@ -133,10 +139,10 @@ func (s *Store) Payloads(ctx context.Context, keys []store.EventKey) (found []st
 
 // loadPayloads is for a list: the rows that its filter passes over are not loaded whole.
 // It cuts the list short where the payloads become too much for one page.
-func loadPayloads(ctx context.Context, c *conn, listed *store.Listed[store.Event]) error {
+func loadPayloads[T any](ctx context.Context, c *conn, listed *store.Listed[T], event func(*T) *store.Event) error {
 	keys := make([]store.EventKey, len(listed.Items))
 	for i := range keys {
-		keys[i] = listed.Items[i].Key
+		keys[i] = event(&listed.Items[i]).Key
 	}
 	size := 0
 	for r, err := range c.rows(ctx, payloadsSQL, encode(keys)) {
@@ -149,12 +155,12 @@ func loadPayloads(ctx context.Context, c *conn, listed *store.Listed[store.Event
 		}
 		size += len(found.Body)
 		if i > 0 && size > store.MostPagePayload {
-			last := &listed.Items[i-1]
+			last := event(&listed.Items[i-1])
 			listed.Items, listed.Done = listed.Items[:i], false
 			listed.Last, listed.LastAt = int64(last.Key), last.AcceptedAt
 			return nil
 		}
-		listed.Items[i].Payload = found.Body
+		event(&listed.Items[i]).Payload = found.Body
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -19,6 +20,61 @@ func walk(page store.Page, up, down string) (query string, after int64) {
 	return down, page.After
 }
 
+// bounds returns the keys between which a walk over events has to go that is narrowed to
+// a time of acceptance: it goes on behind after, and up to until, inclusive.
+func bounds(ctx context.Context, c *conn, page store.Page, from, to time.Time) (after, until int64, err error) {
+	lowest, highest := int64(1), int64(math.MaxInt64-1)
+	if !from.IsZero() {
+		if lowest, err = acceptedFrom(ctx, c, from.Add(-store.ClockStep)); err != nil {
+			return 0, 0, err
+		}
+	}
+	if !to.IsZero() {
+		behind, err := acceptedFrom(ctx, c, to.Add(store.ClockStep+time.Microsecond))
+		if err != nil {
+			return 0, 0, err
+		}
+		highest = behind - 1
+	}
+	if page.Descending {
+		_, after = walk(page, "", "")
+		return min(after, highest+1), lowest, nil
+	}
+	return max(page.After, lowest-1), highest, nil
+}
+
+const (
+	eventKeysSQL  = `SELECT (SELECT min(key) FROM event), (SELECT max(key) FROM event)`
+	acceptedAtSQL = `SELECT key, accepted_at FROM event WHERE key >= ? ORDER BY key LIMIT 1`
+)
+
+// acceptedFrom returns a key with the events below it accepted before an instant, and the
+// others not, as far as clocks ran evenly. It halves the keys until it is found.
+func acceptedFrom(ctx context.Context, c *conn, at time.Time) (int64, error) {
+	type pair struct{ key, value int64 }
+	scan := func(r *row) pair { return pair{r.int(), r.int()} }
+	keys, err := first(ctx, c, scan, eventKeysSQL)
+	if err != nil {
+		return 0, err
+	}
+	from, behind := keys.key, keys.value+1
+	for from < behind {
+		middle := from + (behind-from)/2
+		found, err := first(ctx, c, scan, acceptedAtSQL, middle)
+		switch {
+		case errors.Is(err, store.ErrNotFound): // they are gone
+			behind = middle
+		case err != nil:
+			return 0, err
+		case found.value < micros(at):
+			from = found.key + 1
+		default:
+			behind = middle
+		}
+	}
+	return behind, nil
+}
+
 // mostExamined bounds what one page of a filtered list reads.
 const mostExamined = 1000
 
@@ -33,15 +89,14 @@ type listing[T any] struct {
 // ends.
 func list[T any](ctx context.Context, c *conn, limit int, of listing[T], query string, args ...any) (store.Listed[T], error) {
 	var page store.Listed[T]
-	examined := 0
 	for r, err := range c.rows(ctx, query, args...) {
 		if err != nil {
 			return store.Listed[T]{}, err
 		}
-		if len(page.Items) >= limit || examined == mostExamined {
+		if len(page.Items) >= limit || page.Examined == mostExamined {
 			return page, nil
 		}
-		examined++
+		page.Examined++
 		item := of.scan(r)
 		if r.err != nil {
 			return store.Listed[T]{}, r.err

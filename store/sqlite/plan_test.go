@@ -29,7 +29,8 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"put failing": putFailingSQL, "delete failing": deleteFailingSQL, "delete failing of tenant": deleteFailingOfTenantSQL, "failing": failingSQL,
 		"open": openSQL, "waiting": waitingSQL, "delivery": deliverySQL, "tried": triedSQL,
 		"retry delivery": retryDeliverySQL, "end delivery": endDeliverySQL,
-		"attempt": attemptSQL, "attempts of event up": attemptsOfEventUpSQL, "attempts of event down": attemptsOfEventDownSQL,
+		"attempt": attemptSQL, "attempt keys": attemptKeysSQL,
+		"attempts of delivery up": attemptsOfDeliveryUpSQL, "attempts of delivery down": attemptsOfDeliveryDownSQL, "attempts of delivery": attemptsOfDeliverySQL,
 		"attempts at endpoint up": attemptsAtEndpointUpSQL, "attempts at endpoint down": attemptsAtEndpointDownSQL,
 		"token": tokenSQL, "token by key": tokenOfSQL, "tokens up": tokensUpSQL, "tokens down": tokensDownSQL,
 		"tokens of tenant up": tokensTenantUpSQL, "tokens of tenant down": tokensTenantDownSQL,
@@ -44,15 +45,19 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"insert send": insertSendSQL, "open delivery": openDeliverySQL, "send": sendSQL, "sends": sendsOfSQL, "retry send": retrySendSQL, "end send": endSendSQL,
 		"recover delivery": recoverDeliverySQL,
 		"ledger block":     ledgerBlockSQL, "delete ledger blocks": deleteLedgerBlockSQL, "delete ledger run": deleteLedgerRunSQL,
+		"open at endpoint up": openAtEndpointUpSQL, "open at endpoint down": openAtEndpointDownSQL,
+		"ended at endpoint up": endedAtEndpointUpSQL, "ended at endpoint down": endedAtEndpointDownSQL,
+		"failed at endpoint up": failedAtEndpointUpSQL, "failed at endpoint down": failedAtEndpointDownSQL,
+		"untried up": untriedUpSQL, "untried down": untriedDownSQL, "accepted at": acceptedAtSQL,
 	} {
 		for _, step := range plan(t, s, query) {
-			if strings.HasPrefix(step, "SCAN") || strings.Contains(step, "TEMP B-TREE") {
+			if strings.HasPrefix(step, "SCAN") && step != "SCAN strip" /* 64 rows */ || strings.Contains(step, "TEMP B-TREE") {
 				t.Errorf("%s: %s", name, step)
 			}
 		}
 	}
 	// These begin at the rows of a table-valued function or of the recursion.
-	for name, query := range map[string]string{"lanes": lanesSQL, "payloads": payloadsSQL, "event types named": eventTypesNamedSQL, "expire sessions": expireSessionsSQL} {
+	for name, query := range map[string]string{"lanes": lanesSQL, "payloads": payloadsSQL, "attempts": attemptsSQL, "event types named": eventTypesNamedSQL, "expire sessions": expireSessionsSQL} {
 		for _, step := range plan(t, s, query) {
 			if strings.Contains(step, "TEMP B-TREE") ||
 				strings.HasPrefix(step, "SCAN") && !strings.Contains(step, "lane") && !strings.Contains(step, "wanted") && !strings.Contains(step, "json_each") && step != "SCAN CONSTANT ROW" {

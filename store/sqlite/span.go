@@ -3,31 +3,38 @@ package sqlite
 import "context"
 
 // spanBits is how many low bits of a key tell the keys of a span apart: see the
-// migration, where it is written too.
+// migration for what a span is, and a strip. Queries have both as numbers: 7 bits of a
+// strip, and 6 for the strips of a span.
 const spanBits = 13
 
-// spans remembers which owners are known to have keys in the newest span, so that this is
+// spans remembers which owners are known to have keys in which span, so that this is
 // written once for each.
 type spans struct {
 	insertSQL string
-	span      int64
-	owners    map[int64]struct{}
+	known     map[ownedSpan]struct{}
 }
+
+type ownedSpan struct{ owner, span int64 }
+
+// mostKnownSpans bounds the memory of a spans. What ends late is of older spans than what
+// comes new, so the newest alone would not do.
+const mostKnownSpans = 1 << 15
 
 // note sees to it that the owner's part of a list is found that has the key.
 func (s *spans) note(ctx context.Context, c *conn, owner, key int64) error {
-	if span := key >> spanBits; span != s.span || s.owners == nil {
-		s.span, s.owners = span, make(map[int64]struct{})
-	}
-	if _, known := s.owners[owner]; known {
+	at := ownedSpan{owner, key >> spanBits}
+	if _, known := s.known[at]; known {
 		return nil
 	}
-	if _, err := c.exec(ctx, s.insertSQL, owner, s.span); err != nil {
+	if _, err := c.exec(ctx, s.insertSQL, at.owner, at.span); err != nil {
 		return err
 	}
-	s.owners[owner] = struct{}{}
+	if s.known == nil || len(s.known) == mostKnownSpans {
+		s.known = make(map[ownedSpan]struct{})
+	}
+	s.known[at] = struct{}{}
 	return nil
 }
 
 // forget is for a transaction that was undone.
-func (s *spans) forget() { s.owners = nil }
+func (s *spans) forget() { s.known = nil }

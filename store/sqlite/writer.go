@@ -21,6 +21,7 @@ type writer struct {
 	// transaction that does not come to its end.
 	routes                   map[store.TenantKey]int64
 	eventSpans, attemptSpans spans
+	historySpans             spans
 	ledger                   *ledger
 
 	transactions int // so far
@@ -39,7 +40,8 @@ func newWriter(path string) *writer {
 		path:      path,
 		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"}, sends: counter{name: "send"}, outbox: counter{name: "outbox"},
 		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
-		ledgerSize: defaultLedgerSize, mostLog: defaultMostLog,
+		historySpans: spans{insertSQL: insertHistorySpanSQL},
+		ledgerSize:   defaultLedgerSize, mostLog: defaultMostLog,
 	}
 }
 
@@ -133,6 +135,7 @@ func (w *writer) rollback(ctx context.Context) {
 	w.routes, w.ledger = nil, nil
 	w.eventSpans.forget()
 	w.attemptSpans.forget()
+	w.historySpans.forget()
 	w.directory.forget()
 	w.events.forget()
 	w.attempts.forget()

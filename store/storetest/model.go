@@ -48,13 +48,14 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"deleteEventType": p.deleteEventType,
 			"readEventTypes":  p.readEventTypes,
 
-			"promote":       p.promote,
-			"cancelEvent":   p.cancelEvent,
-			"deleteOutbox":  p.deleteOutbox,
-			"readDirectory": p.readDirectory,
-			"readEvents":    p.readEvents,
-			"readAttempts":  p.readAttempts,
-			"readDelivery":  p.readDelivery,
+			"promote":        p.promote,
+			"cancelEvent":    p.cancelEvent,
+			"deleteOutbox":   p.deleteOutbox,
+			"readDirectory":  p.readDirectory,
+			"readEvents":     p.readEvents,
+			"readAttempts":   p.readAttempts,
+			"readDelivery":   p.readDelivery,
+			"readDeliveries": p.readDeliveries,
 			"tick": func(rt *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(rt, "ms")) * time.Millisecond)
 			},
@@ -134,6 +135,13 @@ func (p *pair) translate(v reflect.Value) reflect.Value {
 		for i := range v.NumField() {
 			copied.Field(i).Set(p.translate(v.Field(i)))
 		}
+		return copied
+	case reflect.Pointer:
+		if v.IsNil() {
+			return v
+		}
+		copied := reflect.New(v.Type().Elem())
+		copied.Elem().Set(p.translate(v.Elem()))
 		return copied
 	case reflect.Slice:
 		if v.IsNil() || v.Type().Elem().Kind() == reflect.Uint8 {

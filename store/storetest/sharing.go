@@ -162,6 +162,10 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("Delivery", delivery, err)
 	deliveries, err := w.DeliveriesOfEvent(ctx, 1, 1, page)
 	call("DeliveriesOfEvent", deliveries, err)
+	atEndpoint, err := w.DeliveriesAtEndpoint(ctx, 1, store.DeliveryFilter{}, page)
+	call("DeliveriesAtEndpoint", atEndpoint, err)
+	untried, err := w.UntriedAtEndpoint(ctx, 1, 1, store.EventFilter{}, page)
+	call("UntriedAtEndpoint", untried, err)
 	failing, err := w.FailingEndpoints(ctx, 0, 1)
 	call("FailingEndpoints", failing, err)
 	return errs

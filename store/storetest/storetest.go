@@ -156,6 +156,12 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"DeliveriesOfEventTellWhereItStandsEverywhere", deliveriesOfEventTellWhereItStandsEverywhere},
 		{"DeliveryTellsWhereItStands", deliveryTellsWhereItStands},
 
+		{"DeliveriesAtAnEndpointPageBothWays", deliveriesAtAnEndpointPageBothWays},
+		{"DeliveryAtAnEndpointComesWithItsEventAndLatestAttempt", deliveryAtAnEndpointComesWithItsEventAndLatestAttempt},
+		{"DeliveryFiltersNarrow", deliveryFiltersNarrow},
+		{"FilteredDeliveriesAreExaminedByStateAndTime", filteredDeliveriesAreExaminedByStateAndTime},
+		{"UntriedEventsAreThoseThatCouldBeSent", untriedEventsAreThoseThatCouldBeSent},
+
 		{"RecordsAreNotShared", recordsAreNotShared},
 		{"EndedContextChangesNothing", endedContextChangesNothing},
 		{"ClosedStoreSaysSo", closedStoreSaysSo},
@@ -168,6 +174,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"RoutesAreOneReading", routesAreOneReading},
 		{"ReaderSeesAnEventWithItsDeliveries", readerSeesAnEventWithItsDeliveries},
 		{"DeliveryIsAlwaysSomewhere", deliveryIsAlwaysSomewhere},
+		{"DeliveryIsOnOnePageThoughItEnds", deliveryIsOnOnePageThoughItEnds},
 		{"CloseWaitsForWhatIsUnderWay", closeWaitsForWhatIsUnderWay},
 	} {
 		t.Run(c.promise, func(t *testing.T) { c.holds(newWorld(t, open(t))) })

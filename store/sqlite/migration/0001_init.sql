@@ -133,8 +133,12 @@ CREATE TABLE failing (
 
 -- Lists by tenant, and by endpoint, are ordered by key. An index that begins with the
 -- owner would be written to at a place for each owner: with a thousand of them, a page
--- for each event. So the index begins with the span, some thousand keys in a row, and
--- what is written stays together; a second table tells in which spans an owner has any.
+-- for each event. So the index begins with the strip, 128 keys in a row, and what is
+-- written stays together. A second table tells in which spans, of 64 strips each, an owner
+-- has any, so that a walk passes over the others.
+CREATE TABLE strip (nth INTEGER PRIMARY KEY) STRICT; -- those of a span
+INSERT INTO strip WITH RECURSIVE counted (nth) AS (VALUES (0) UNION ALL SELECT nth + 1 FROM counted WHERE nth < 63)
+	SELECT nth FROM counted;
 
 -- The payload is the last column: a read of the others does not load it.
 CREATE TABLE event (
@@ -149,9 +153,9 @@ CREATE TABLE event (
 	cancelled_at INTEGER, -- when it was cancelled before that
 	payload_ttl  INTEGER, -- where it has its own
 	payload      BLOB,    -- as it came; NULL once it is gone
-	span         INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
+	strip        INTEGER GENERATED ALWAYS AS (key >> 7) VIRTUAL
 ) STRICT;
-CREATE INDEX event_tenant ON event (span, tenant);
+CREATE INDEX event_tenant ON event (strip, tenant);
 CREATE UNIQUE INDEX event_uid ON event (tenant, uid) WHERE uid IS NOT NULL; -- those that have one
 CREATE TABLE event_span (
 	tenant INTEGER NOT NULL,
@@ -220,9 +224,16 @@ CREATE TABLE history (
 	tried        INTEGER NOT NULL,
 	ended_at     INTEGER NOT NULL,
 	recovered_at INTEGER, -- when a send succeeded for one that had not
+	strip        INTEGER GENERATED ALWAYS AS (event >> 7) VIRTUAL,
 	PRIMARY KEY (event, endpoint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX history_failed ON history (endpoint, event) WHERE state <> 5;
+CREATE INDEX history_endpoint ON history (strip, endpoint);
+CREATE TABLE history_span (
+	endpoint INTEGER NOT NULL,
+	span     INTEGER NOT NULL,
+	PRIMARY KEY (endpoint, span)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE attempt (
 	key         INTEGER PRIMARY KEY,
@@ -238,10 +249,10 @@ CREATE TABLE attempt (
 	started_at  INTEGER NOT NULL,
 	duration    INTEGER NOT NULL,
 	response    BLOB,
-	span        INTEGER GENERATED ALWAYS AS (key >> 13) VIRTUAL
+	strip       INTEGER GENERATED ALWAYS AS (key >> 7) VIRTUAL
 ) STRICT;
-CREATE INDEX attempt_event ON attempt (event);
-CREATE INDEX attempt_endpoint ON attempt (span, endpoint);
+CREATE INDEX attempt_event ON attempt (event, endpoint);
+CREATE INDEX attempt_endpoint ON attempt (strip, endpoint);
 CREATE TABLE attempt_span (
 	endpoint INTEGER NOT NULL,
 	span     INTEGER NOT NULL,
