@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/internal/catalogue"
+	"github.com/neohook/neohook/internal/gate"
 	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/record"
 	"github.com/neohook/neohook/internal/routing"
@@ -30,6 +31,7 @@ type Engine struct {
 	routes  *routing.Table
 	// catalogue has the schemas that payloads are held to.
 	catalogue *catalogue.Table
+	gate      *gate.Gate
 	machinery
 	ran atomic.Bool
 	// creating has a place for the one who counts and stores an endpoint. It is a channel,
@@ -57,6 +59,9 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 		catalogue: catalogue.New(st, catalogue.Limits{}),
 	}
 	e.Organisation = e.In(opts.Organisation)
+	if e.gate, err = gate.New(st, records, opts.JWT); err != nil {
+		return nil, fmt.Errorf("neohook: Options.JWT: %w", err)
+	}
 	if err := e.assemble(); err != nil {
 		return nil, fmt.Errorf("neohook: %w", err)
 	}

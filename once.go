@@ -37,8 +37,8 @@ type Once struct {
 }
 
 // Once returns a view whose CreateTenant, CreateEndpoint, CreateEventType,
-// ImportEventTypes, RotateSecret, Publish, PublishBatch and SendExample do their work a
-// single time under once: a repeat changes nothing and returns what the
+// ImportEventTypes, CreateToken, RotateSecret, Publish, PublishBatch and SendExample do
+// their work a single time under once: a repeat changes nothing and returns what the
 // first returned. The key is stored in the same transaction as the change, so it
 // outlives a crash. A failure leaves no trace, and the key can be used again.
 func (o *Organisation) Once(once Once) *Organisation {
@@ -57,6 +57,7 @@ const (
 	rotateSecretOp     = "rotate secret"
 	publishOp          = "publish"
 	publishBatchOp     = "publish batch"
+	createTokenOp      = "create token"
 )
 
 // storeOnce returns what the store is told of an operation that is asked for under the

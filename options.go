@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/internal/seal"
 	"github.com/neohook/neohook/webhook"
@@ -27,6 +28,10 @@ type Options struct {
 	// new it is made if it is missing. "" = beside the store's own file, for a store that
 	// has one: with others Keyset or KeysetFile must be given.
 	KeysetFile string
+
+	// JWT says which signed tokens Authenticate takes beside those of CreateToken; the zero
+	// value is none.
+	JWT access.JWT
 
 	// Adapter sends; nil = an httpadapter of the engine's own. Egress, SvixHeaders and
 	// UserAgent are for that one: New refuses them beside an Adapter, which would not heed

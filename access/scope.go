@@ -11,13 +11,10 @@ const (
 	Publisher Scope = "publish"
 	// Reader reads all that is no secret: neither signing keys nor the values of headers.
 	Reader Scope = "read"
-	// Portal is for an application's own users: its rights are those of its capabilities.
-	// It stands alone, and always with an application.
-	Portal Scope = "portal"
 )
 
 // Scopes returns every scope.
-func Scopes() []Scope { return []Scope{Admin, Publisher, Reader, Portal} }
+func Scopes() []Scope { return []Scope{Admin, Publisher, Reader} }
 
 // Capability is something that a portal's token may do, by the name that clients send.
 type Capability string
@@ -79,14 +76,6 @@ func PortalRights(capabilities []Capability, readOnly bool) (set Rights) {
 	}
 	if readOnly {
 		set &= onlyReading
-	}
-	return set
-}
-
-// ScopeRights returns the rights that the scopes give together; Portal adds none.
-func ScopeRights(scopes []Scope) (set Rights) {
-	for _, s := range scopes {
-		set |= scopeRights[s]
 	}
 	return set
 }

@@ -18,9 +18,6 @@ const basePath = "/api/v1"
 
 // Options say how the API is served.
 type Options struct {
-	// Tokens tells who asks. It is required; a store is one. An answer is relied on for a
-	// second.
-	Tokens Tokens
 	// Logger hears of each request that failed by the server's own fault (Error, and Warn
 	// for overload), and of every request at Debug. Nil is silent.
 	Logger *slog.Logger
@@ -37,7 +34,6 @@ type Options struct {
 // have a ReadTimeout and a ReadHeaderTimeout.
 type API struct {
 	engine  *neohook.Engine
-	tokens  tokens
 	log     *slog.Logger
 	version string
 	metrics http.Handler
@@ -48,12 +44,12 @@ type API struct {
 
 // New returns the API of an engine.
 func New(engine *neohook.Engine, opts Options) (*API, error) {
-	if engine == nil || opts.Tokens == nil {
-		return nil, errors.New("httpapi: New needs an engine and Options.Tokens")
+	if engine == nil {
+		return nil, errors.New("httpapi: New needs an engine")
 	}
 	api := &API{
 		engine: engine, log: opts.Logger, version: opts.Version, mux: http.NewServeMux(),
-		tokens: tokens{source: opts.Tokens}, metrics: opts.Metrics,
+		metrics: opts.Metrics,
 	}
 	if api.log == nil {
 		api.log = slog.New(slog.DiscardHandler)

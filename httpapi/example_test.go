@@ -43,7 +43,7 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	api, err := httpapi.New(engine, httpapi.Options{Tokens: st})
+	api, err := httpapi.New(engine, httpapi.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return

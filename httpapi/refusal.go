@@ -61,10 +61,6 @@ var (
 		status: http.StatusForbidden, code: "insufficient_access",
 		detail: "The token does not allow this: another one is needed, with a scope or capability that does",
 	}
-	errBadToken = &refusal{
-		status: http.StatusBadRequest, code: "bad_token",
-		detail: "The organisation of this token does not begin with " + webhook.OrganisationPrefix,
-	}
 )
 
 func bodyTooLarge(limit int64) *refusal {

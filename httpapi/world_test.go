@@ -105,7 +105,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	api, err := httpapi.New(w.engine, httpapi.Options{Tokens: st, Logger: log, Version: testVersion})
+	api, err := httpapi.New(w.engine, httpapi.Options{Logger: log, Version: testVersion})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,8 @@ type (
 	DeliveryID string
 	// AttemptID names one request: "atmpt_…".
 	AttemptID string
+	// TokenID names a token: "tok_…". It is not the token itself, and opens nothing.
+	TokenID string
 	// UserID names whoever created an endpoint: "usr_…".
 	UserID string
 )
@@ -39,6 +41,7 @@ const (
 	EventPrefix        = "msg_"
 	DeliveryPrefix     = "dlv_"
 	AttemptPrefix      = "atmpt_"
+	TokenPrefix        = "tok_"
 	UserPrefix         = "usr_"
 )
 

@@ -73,7 +73,7 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err := srv.listenAside(ctx, "metrics", s.MetricsListen, onlyAt("/metrics", scrape)); err != nil {
 		return nil, err
 	}
-	api, err := httpapi.New(srv.engine, httpapi.Options{Tokens: srv.store, Logger: log, Version: programVersion(), Metrics: scrape})
+	api, err := httpapi.New(srv.engine, httpapi.Options{Logger: log, Version: programVersion(), Metrics: scrape})
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,7 @@ const (
 	eventKind    kind = 3
 	attemptKind  kind = 4
 	deliveryKind kind = 5
+	tokenKind    kind = 8
 )
 
 // Uses of the cipher, the last byte of its input.
@@ -176,4 +177,15 @@ func (c *Codec) Attempt(startedAt time.Time, key store.AttemptKey) webhook.Attem
 func (c *Codec) ParseAttempt(id webhook.AttemptID) (store.AttemptKey, time.Time, error) {
 	key, at, err := c.decode(webhook.AttemptPrefix, attemptKind, string(id))
 	return store.AttemptKey(key), at, err
+}
+
+// Token returns a token's identifier.
+func (c *Codec) Token(createdAt time.Time, key store.TokenKey) webhook.TokenID {
+	return webhook.TokenID(c.encode(webhook.TokenPrefix, tokenKind, int64(key), createdAt))
+}
+
+// ParseToken returns the key and the time in a token's identifier.
+func (c *Codec) ParseToken(id webhook.TokenID) (store.TokenKey, time.Time, error) {
+	key, at, err := c.decode(webhook.TokenPrefix, tokenKind, string(id))
+	return store.TokenKey(key), at, err
 }

@@ -24,8 +24,8 @@ func lives(t *store.Token, now time.Time) bool {
 }
 
 func (db *state) insertToken(t store.Token) {
-	db.tokens = append(db.tokens, cleanToken(t))
-	slices.SortFunc(db.tokens, func(a, b store.Token) int { return cmp.Compare(a.Key, b.Key) })
+	at, _ := slices.BinarySearchFunc(db.tokens, t.Key, func(a store.Token, key store.TokenKey) int { return cmp.Compare(a.Key, key) })
+	db.tokens = slices.Insert(db.tokens, at, cleanToken(t))
 }
 
 func (db *state) deleteTokens(which func(*store.Token) bool) (deleted int) {
@@ -35,9 +35,9 @@ func (db *state) deleteTokens(which func(*store.Token) bool) (deleted int) {
 }
 
 func (db *state) findToken(now time.Time, which func(*store.Token) bool) (store.Token, error) {
-	for _, t := range db.tokens {
-		if which(&t) && lives(&t, now) {
-			return cleanToken(t), nil
+	for i := range db.tokens {
+		if t := &db.tokens[i]; which(t) && lives(t, now) {
+			return cleanToken(*t), nil
 		}
 	}
 	return store.Token{}, store.ErrNotFound

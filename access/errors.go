@@ -1,0 +1,22 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrInvalid is returned for a token that opens nothing: unknown, mistyped, forged,
+// expired or revoked. It does not say which.
+var ErrInvalid = errors.New("token is not valid")
+
+// ClaimError is what is wrong with a claim of a signed token that is genuine.
+type ClaimError struct {
+	Claim string
+	// Missing says that there is no such claim.
+	Missing bool
+	// Want is what the claim lacks, as "must begin with".
+	Want string
+}
+
+// Error names the claim.
+func (e *ClaimError) Error() string { return fmt.Sprintf("claim %s of the token %s", e.Claim, e.Want) }
