@@ -79,6 +79,9 @@ func (e *Engine) In(id webhook.OrganisationID) *Organisation {
 // Options, or its default. Whoever reads events from a wire bounds them by it.
 func (e *Engine) MaxPayloadBytes() int { return e.opts.MaxPayloadBytes }
 
+// AdapterHealth tells how the adapter is doing, as it tells itself.
+func (e *Engine) AdapterHealth(ctx context.Context) webhook.Health { return e.sending.Health(ctx) }
+
 // idSecretUse binds the sealed secret to its use.
 const idSecretUse = "instance id secret"
 

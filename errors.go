@@ -56,6 +56,8 @@ const (
 	DiskFull Overload = "disk_full"
 	// RoutesChanging: the tenant's endpoints were changed again and again meanwhile.
 	RoutesChanging Overload = "routes_changing"
+	// ProbesFull: as many endpoints are being verified or tested as may be.
+	ProbesFull Overload = "probes_full"
 )
 
 func (o Overload) text() string {
@@ -66,6 +68,8 @@ func (o Overload) text() string {
 		return "the disk of the store is nearly full"
 	case RoutesChanging:
 		return "the tenant's endpoints keep changing"
+	case ProbesFull:
+		return "as many endpoints are being probed as may be"
 	}
 	return string(o)
 }

@@ -41,7 +41,9 @@ type machinery struct {
 	tally    *tally
 	quota    *quota.Quota
 	space    *space
-	// adapter is the engine's own; nil where Options has one.
+	probes   probes
+	// sending is the adapter; adapter is the engine's own, nil where Options has one.
+	sending webhook.Adapter
 	adapter *httpadapter.Adapter
 	// closers are closed, in order, when nothing is sent any more.
 	closers []io.Closer
@@ -63,6 +65,7 @@ func (e *Engine) assemble() error {
 		}
 		sender.Adapter = adapter
 	}
+	e.sending = sender.Adapter
 	e.intake = intake.New(intake.Limits{
 		Bytes: e.opts.MaxMemoryBytes, Outside: e.opts.MaxWaitingBytes, Wait: e.opts.PublishWait,
 	})

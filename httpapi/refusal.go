@@ -109,6 +109,16 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusBadRequest, code: "limit_reached",
 			detail: "The application has as many endpoints as it may, " + limitOf(err) + ": delete one, or ask the operator for more",
 		}
+	case errors.Is(err, neohook.ErrTooManyProbes):
+		return &refusal{
+			status: http.StatusTooManyRequests, code: "too_many_probes", retryAfter: "1",
+			detail: "So many endpoints of the application are being verified or tested already, " + limitOf(err) + ": wait for one",
+		}
+	case errors.Is(err, errors.ErrUnsupported):
+		return &refusal{
+			status: http.StatusBadRequest, code: "not_supported",
+			detail: "What this server sends with can't do this",
+		}
 	case errors.Is(err, neohook.ErrBacklogFull):
 		return &refusal{
 			status: http.StatusTooManyRequests, code: "backlog_full", retryAfter: seconds(fullRetryAfter),

@@ -37,6 +37,11 @@ func operations() []*operation {
 		}, getDocument),
 
 		serves(operation{
+			name: "adapter.get", method: get, path: "/adapter", scope: operatorOnly, needs: access.View, status: ok,
+			summary: "Get how the part that sends is doing, and what its connections are like",
+		}, getAdapter),
+
+		serves(operation{
 			name: "application.list", method: get, path: "/app", scope: organisationOnly, needs: access.View, status: ok,
 			summary: "List the applications",
 		}, listApplications),
@@ -122,6 +127,23 @@ func operations() []*operation {
 			name: "endpoint.delete", method: del, path: ep, scope: application, needs: access.ManageEndpoint, status: silent,
 			summary: "Delete an endpoint",
 		}, deleteEndpoint),
+		serves(operation{
+			name: "endpoint.condition", method: get, path: ep + "/condition", scope: application, needs: access.View, status: ok,
+			summary: "Get how an endpoint is doing: its breaker, its failures, what is in flight",
+			about:   "It is what the server has in memory at this moment. After a while without attempts it is forgotten, unless something is amiss.",
+		}, getCondition),
+		serves(operation{
+			name: "endpoint.verify", method: post, path: ep + "/verify", scope: application, needs: access.CreateAttempts, status: ok,
+			summary:  "Send an endpoint a signed test event and tell what came of it, with the time of each part",
+			about:    probeText,
+			refusals: []int{http.StatusTooManyRequests},
+		}, verifyEndpoint),
+		serves(operation{
+			name: "endpoint.test-connectivity", method: post, path: ep + "/test-connectivity", scope: application, needs: access.CreateAttempts, status: ok,
+			summary:  "Ask with HEAD whether something at an endpoint's URL answers, with the time of each part",
+			about:    probeText,
+			refusals: []int{http.StatusTooManyRequests},
+		}, testConnectivity),
 		serves(operation{
 			name: "endpoint.get-secret", method: get, path: secret, scope: application, needs: access.ViewSecret, status: ok,
 			summary: "Get the secret that an endpoint's requests are verified with",

@@ -183,6 +183,13 @@ func (d *Dispatcher) Look(now time.Time, endpoint store.EndpointKey, event store
 	return d.board.Look(now, endpoint, event)
 }
 
+// Inspect returns how an endpoint is doing.
+func (d *Dispatcher) Inspect(now time.Time, endpoint store.EndpointKey) lane.Inspection {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.board.Inspect(now, endpoint)
+}
+
 // Survey returns what the deliveries in memory wait for. It looks at every lane, and lets
 // others go before while it does.
 func (d *Dispatcher) Survey() lane.Survey {

@@ -123,6 +123,14 @@ func (w *Watch) tell(o *store.Outcome, f *store.Failing, at time.Time) {
 	}
 }
 
+// Since returns when the first failure of an endpoint since its last success ended; zero
+// is that it works.
+func (w *Watch) Since(endpoint store.EndpointKey) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failing[endpoint].Since
+}
+
 // Forget makes endpoints ones that work, as when they were disabled, enabled or deleted.
 func (w *Watch) Forget(endpoints ...store.EndpointKey) {
 	w.mu.Lock()
