@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,13 +49,13 @@ func (s forgetful) Commit(_ context.Context, batch *store.Batch) ([]store.Verdic
 	return verdicts, nil
 }
 
-func benchmarkEngine(b *testing.B) (*neohook.Engine, http.Handler) {
+func benchmarkEngine(b *testing.B, checked bool) (*neohook.Engine, http.Handler) {
 	st := forgetful{memstore.New(), new(atomic.Int64)}
 	keyset, err := neohook.NewKeyset()
 	if err != nil {
 		b.Fatal(err)
 	}
-	engine, err := neohook.New(b.Context(), st, neohook.Options{Keyset: keyset, Adapter: answers{}})
+	engine, err := neohook.New(b.Context(), st, neohook.Options{Keyset: keyset, Adapter: answers{}, CheckPayloads: checked})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -73,6 +74,9 @@ func benchmarkEngine(b *testing.B) (*neohook.Engine, http.Handler) {
 	if _, err := engine.CreateTenant(b.Context(), webhook.Tenant{Name: "Acme", UID: "acme"}); err != nil {
 		b.Fatal(err)
 	}
+	if _, err := engine.CreateEventType(b.Context(), webhook.EventType{Name: "invoice.paid", Schemas: map[string]json.RawMessage{"1": json.RawMessage(invoiceSchema)}}); err != nil {
+		b.Fatal(err)
+	}
 	api, err := httpapi.New(engine, httpapi.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -80,38 +84,49 @@ func benchmarkEngine(b *testing.B) (*neohook.Engine, http.Handler) {
 	return engine, api
 }
 
+// invoiceSchema is what BenchmarkPublish's payload fits.
+const invoiceSchema = `{"type":"object","required":["id","amount","currency","lines","customer"],"properties":{
+	"id":{"type":"string","pattern":"^in_[0-9]+$"},"amount":{"type":"integer","minimum":0},"currency":{"enum":["eur","usd"]},
+	"lines":{"type":"array","items":{"$ref":"#/definitions/line"}},
+	"customer":{"type":"object","required":["name"],"properties":{"name":{"type":"string"},"mail":{"type":"string","format":"email"}}}},
+	"definitions":{"line":{"type":"object","required":["sku"],"additionalProperties":false,"properties":{
+		"sku":{"type":"string"},"quantity":{"type":"integer"},"price":{"type":"number"},"text":{"type":"string"}}}}}`
+
 // BenchmarkPublish is what one POST of a message of 1 KB costs: the handler alone, with
-// an engine over a memstore behind it that has nobody to send to, and the engine alone.
+// an engine over a memstore behind it that has nobody to send to; the same where payloads
+// are held to a schema; and the engine alone.
 func BenchmarkPublish(b *testing.B) {
 	payload := fmt.Sprintf(`{"id":"in_1","amount":1250,"currency":"eur","lines":[%s],"customer":{"name":"Acme","mail":"a@b.example"}}`,
 		strings.TrimSuffix(strings.Repeat(`{"sku":"A-100","quantity":2,"price":12.50,"text":"a thing"},`, 15), ","))
 	body := `{"eventType":"invoice.paid","payload":` + payload + `}`
 	var count atomic.Int64
 
-	b.Run("handler", func(b *testing.B) {
-		_, api := benchmarkEngine(b)
-		b.ReportAllocs()
-		b.SetParallelism(32)
-		b.RunParallel(func(pb *testing.PB) {
-			answer, reader := &discarded{header: make(http.Header)}, new(strings.Reader)
-			sent := httptest.NewRequest("POST", "/api/v1/app/acme/msg?with_content=false", nil)
-			sent.Header.Set("Authorization", "Bearer "+token)
-			sent.Body, sent.ContentLength = io.NopCloser(reader), int64(len(body))
-			for pb.Next() {
-				r := *sent // what a server makes is not part of the measure
-				reader.Reset(body)
-				r.Header["Idempotency-Key"] = []string{fmt.Sprint("auto_", count.Add(1))}
-				clear(answer.header)
-				api.ServeHTTP(answer, &r)
-				if answer.status != http.StatusAccepted {
-					b.Errorf("status %d", answer.status)
-					return
+	for name, checked := range map[string]bool{"handler": false, "handler, checked": true} {
+		b.Run(name, func(b *testing.B) {
+			_, api := benchmarkEngine(b, checked)
+			b.ReportAllocs()
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				answer, reader := &discarded{header: make(http.Header)}, new(strings.Reader)
+				sent := httptest.NewRequest("POST", "/api/v1/app/acme/msg?with_content=false", nil)
+				sent.Header.Set("Authorization", "Bearer "+token)
+				sent.Body, sent.ContentLength = io.NopCloser(reader), int64(len(body))
+				for pb.Next() {
+					r := *sent // what a server makes is not part of the measure
+					reader.Reset(body)
+					r.Header["Idempotency-Key"] = []string{fmt.Sprint("auto_", count.Add(1))}
+					clear(answer.header)
+					api.ServeHTTP(answer, &r)
+					if answer.status != http.StatusAccepted {
+						b.Errorf("status %d", answer.status)
+						return
+					}
 				}
-			}
+			})
 		})
-	})
+	}
 	b.Run("engine", func(b *testing.B) {
-		engine, _ := benchmarkEngine(b)
+		engine, _ := benchmarkEngine(b, false)
 		b.ReportAllocs()
 		b.SetParallelism(32)
 		b.RunParallel(func(pb *testing.PB) {
