@@ -29,6 +29,8 @@ type (
 	AttemptID string
 	// TokenID names a token: "tok_…". It is not the token itself, and opens nothing.
 	TokenID string
+	// JobID names a job: "qtask_…".
+	JobID string
 	// UserID names whoever created an endpoint: "usr_…".
 	UserID string
 )
@@ -42,6 +44,7 @@ const (
 	DeliveryPrefix     = "dlv_"
 	AttemptPrefix      = "atmpt_"
 	TokenPrefix        = "tok_"
+	JobPrefix          = "qtask_"
 	UserPrefix         = "usr_"
 )
 
@@ -66,6 +69,9 @@ func NewDeliveryID() DeliveryID { return DeliveryID(newID(DeliveryPrefix)) }
 // NewAttemptID returns a fresh identifier; see NewTenantID.
 func NewAttemptID() AttemptID { return AttemptID(newID(AttemptPrefix)) }
 
+// NewJobID returns a fresh identifier; see NewTenantID.
+func NewJobID() JobID { return JobID(newID(JobPrefix)) }
+
 // NewUserID returns a fresh identifier; see NewTenantID.
 func NewUserID() UserID { return UserID(newID(UserPrefix)) }
 
@@ -88,6 +94,9 @@ func ParseDeliveryID(text string) (DeliveryID, error) {
 
 // ParseAttemptID checks the form of text; see ParseTenantID.
 func ParseAttemptID(text string) (AttemptID, error) { return parseID[AttemptID](AttemptPrefix, text) }
+
+// ParseJobID checks the form of text; see ParseTenantID.
+func ParseJobID(text string) (JobID, error) { return parseID[JobID](JobPrefix, text) }
 
 // ParseUserID checks the form of text; see ParseTenantID.
 func ParseUserID(text string) (UserID, error) { return parseID[UserID](UserPrefix, text) }

@@ -68,6 +68,7 @@ const (
 	eventKind    kind = 3
 	attemptKind  kind = 4
 	deliveryKind kind = 5
+	jobKind      kind = 6
 	tokenKind    kind = 8
 )
 
@@ -188,4 +189,15 @@ func (c *Codec) Token(createdAt time.Time, key store.TokenKey) webhook.TokenID {
 func (c *Codec) ParseToken(id webhook.TokenID) (store.TokenKey, time.Time, error) {
 	key, at, err := c.decode(webhook.TokenPrefix, tokenKind, string(id))
 	return store.TokenKey(key), at, err
+}
+
+// Job returns a job's identifier.
+func (c *Codec) Job(createdAt time.Time, key store.JobKey) webhook.JobID {
+	return webhook.JobID(c.encode(webhook.JobPrefix, jobKind, int64(key), createdAt))
+}
+
+// ParseJob returns the key and the time in a job's identifier.
+func (c *Codec) ParseJob(id webhook.JobID) (store.JobKey, time.Time, error) {
+	key, at, err := c.decode(webhook.JobPrefix, jobKind, string(id))
+	return store.JobKey(key), at, err
 }

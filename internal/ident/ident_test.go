@@ -41,6 +41,9 @@ func TestEachKindComesBack(t *testing.T) {
 		if got, at, err := codec.ParseAttempt(codec.Attempt(birth, store.AttemptKey(key))); int64(got) != key || !at.Equal(want) || err != nil {
 			t.Errorf("attempt %d: %d, %v, %v", key, got, at, err)
 		}
+		if got, at, err := codec.ParseJob(codec.Job(birth, store.JobKey(key))); int64(got) != key || !at.Equal(want) || err != nil {
+			t.Errorf("job %d: %d, %v, %v", key, got, at, err)
+		}
 	}
 	for _, event := range []store.EventKey{1, 1<<56 - 1} {
 		for _, endpoint := range []store.EndpointKey{1, 1<<40 - 1} {
@@ -69,6 +72,7 @@ func TestTheLayoutStays(t *testing.T) {
 		string(codec.Endpoint(birth, 1)):    "ep_3DF2uheXdGAuxKxfx5W7KtBmf9r",
 		string(codec.Event(birth, 1)):       "msg_3DF2uhcyJzgvNV8KPqp6mEoqSwl",
 		string(codec.Attempt(birth, 1)):     "atmpt_3DF2uhe25IV0UxvubaqfrwHHv7w",
+		string(codec.Job(birth, 1)):         "qtask_3DF2uhddESXYOpkfn4IR2wMoCSs",
 		string(codec.Delivery(birth, 1, 1)): "dlv_3DF2uhdkK1K6ychu5TtqDS7jHLM",
 	} {
 		if got != want {
