@@ -107,15 +107,6 @@ func portal(readOnly bool, capabilities ...access.Capability) access.Token {
 	return access.Token{Portal: true, ReadOnly: readOnly, Capabilities: capabilities}
 }
 
-func TestEventTypesAreSeenByFlag(t *testing.T) {
-	whole, confined := access.Caller{}, access.Caller{Tenant: "app_x", FeatureFlags: []string{"beta"}}
-	for flag, want := range map[string]bool{"": true, "beta": true, "other": false} {
-		if confined.Sees(flag) != want || !whole.Sees(flag) {
-			t.Errorf("flag %q: confined %v, want %v; whole %v, want true", flag, confined.Sees(flag), want, whole.Sees(flag))
-		}
-	}
-}
-
 func TestTokenSaysWhatIsWrongWithIt(t *testing.T) {
 	good := map[string]access.Token{
 		"admin":    {Name: "é", Scopes: []access.Scope{access.Admin}},

@@ -1,10 +1,6 @@
 package access
 
-import (
-	"slices"
-
-	"github.com/neohook/neohook/webhook"
-)
+import "github.com/neohook/neohook/webhook"
 
 // Caller is who asks, as a token tells.
 type Caller struct {
@@ -12,7 +8,8 @@ type Caller struct {
 	// Tenant is the only one there is for this caller; "" is all of the organisation.
 	Tenant webhook.TenantID
 	Rights Rights
-	// FeatureFlags open event types to a confined caller.
+	// FeatureFlags are those whose event types a confined caller sees, beside those that
+	// have none. Whoever is not confined sees all.
 	FeatureFlags []string
 }
 
@@ -21,9 +18,3 @@ func (c *Caller) May(needs Right) bool { return c.Rights.Has(needs) }
 
 // IsConfined says whether the caller is bound to one tenant.
 func (c *Caller) IsConfined() bool { return c.Tenant != "" }
-
-// Sees says whether an event type with this feature flag ("" is none) is there for the
-// caller. Whoever is not confined sees all of them.
-func (c *Caller) Sees(flag string) bool {
-	return flag == "" || !c.IsConfined() || slices.Contains(c.FeatureFlags, flag)
-}

@@ -26,6 +26,9 @@ type Options struct {
 	Metrics http.Handler
 	// Version is told at "/"; "" is "unknown".
 	Version string
+	// PublicURL is where browsers reach the server, as "https://hooks.example"; "" is where
+	// the request came to. Links to pages begin with it.
+	PublicURL string
 }
 
 // API is the handler. It is safe for concurrent use and starts nothing by itself.
@@ -36,8 +39,10 @@ type API struct {
 	engine  *neohook.Engine
 	log     *slog.Logger
 	version string
-	metrics http.Handler
-	mux     *http.ServeMux
+	// publicURL has no slash at its end.
+	publicURL string
+	metrics   http.Handler
+	mux       *http.ServeMux
 	// document is made when it is asked for first.
 	document func() (*file, error)
 }
@@ -49,7 +54,7 @@ func New(engine *neohook.Engine, opts Options) (*API, error) {
 	}
 	api := &API{
 		engine: engine, log: opts.Logger, version: opts.Version, mux: http.NewServeMux(),
-		metrics: opts.Metrics,
+		metrics: opts.Metrics, publicURL: strings.TrimRight(opts.PublicURL, "/"),
 	}
 	if api.log == nil {
 		api.log = slog.New(slog.DiscardHandler)

@@ -122,6 +122,7 @@ var idPrefixes = map[reflect.Type]string{
 	reflect.TypeFor[webhook.EndpointID](): webhook.EndpointPrefix,
 	reflect.TypeFor[webhook.EventID]():    webhook.EventPrefix,
 	reflect.TypeFor[webhook.AttemptID]():  webhook.AttemptPrefix,
+	reflect.TypeFor[webhook.TokenID]():    webhook.TokenPrefix,
 }
 
 const componentsPath = "#/components/schemas/"

@@ -20,6 +20,7 @@ func operations() []*operation {
 		types   = "/event-type"
 		typ     = types + "/{event_type_name}"
 		msg     = app + "/msg/{msg_id}"
+		token   = "/auth/token"
 	)
 
 	return []*operation{
@@ -40,6 +41,44 @@ func operations() []*operation {
 			name: "adapter.get", method: get, path: "/adapter", scope: operatorOnly, needs: access.View, status: ok,
 			summary: "Get how the part that sends is doing, and what its connections are like",
 		}, getAdapter),
+
+		serves(operation{
+			name: "authentication.app-portal-access", method: post, path: "/auth/app-portal-access/{app_id}",
+			scope: organisationOnly, needs: access.Administer, status: ok, once: true, bodyFirst: true,
+			summary: "Let a user of an application in",
+			about:   "The answer is a token for this application and nothing else, and a page to open with it. Hand either to the user.",
+		}, createPortalAccess),
+		serves(operation{
+			name: "authentication.dashboard-access", method: post, path: "/auth/dashboard-access/{app_id}",
+			scope: organisationOnly, needs: access.Administer, status: ok, once: true, deprecated: true,
+			summary: "Let a user of an application in, with every capability and for seven days",
+		}, createDashboardAccess),
+		serves(operation{
+			name: "authentication.expire-all", method: post, path: "/auth/app/{app_id}/expire-all",
+			scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "End all tokens for an application, or those of some sessions",
+		}, expireAll),
+		serves(operation{
+			name: "authentication.logout", method: post, path: "/auth/logout", scope: anyToken, needs: access.Nothing, status: silent,
+			summary: "End the token that asks",
+			about:   "Whatever token is presented, it opens nothing any more: that of a portal, or the organisation's own.",
+		}, logout),
+		serves(operation{
+			name: "token.list", method: get, path: token, scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "List the tokens", refusals: []int{http.StatusNotFound},
+		}, listTokens),
+		serves(operation{
+			name: "token.create", method: post, path: token, scope: organisationOnly, needs: access.Administer, status: created, once: true,
+			summary: "Create a token",
+		}, createToken),
+		serves(operation{
+			name: "token.get", method: get, path: token + "/{token_id}", scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Get a token, without its text",
+		}, getToken),
+		serves(operation{
+			name: "token.revoke", method: del, path: token + "/{token_id}", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Revoke a token", about: "It opens nothing any more, through other nodes within a second.",
+		}, deleteToken),
 
 		serves(operation{
 			name: "application.list", method: get, path: "/app", scope: organisationOnly, needs: access.View, status: ok,
