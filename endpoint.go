@@ -140,7 +140,8 @@ func (o *Organisation) Endpoints(ctx context.Context, tenant webhook.TenantID, p
 // so change may be called several times; an error of change ends it and is returned as
 // it is. What change does to ID, Tenant, CreatedBy and times is not looked at. A Secret
 // that it replaces stops signing at once; RotateSecret gives receivers time. An update
-// that changes nothing leaves UpdatedAt.
+// that changes nothing leaves UpdatedAt. To pause or resume costs the same whatever waits,
+// and lets a failing endpoint fail anew: the time counts no more towards disabling it.
 //
 // It counts for every event whose Publish begins, and every attempt that begins, after
 // this has returned.
@@ -165,7 +166,7 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 		}
 		again, err := o.engine.writeEndpoint(ctx, &next, once)
 		if err == nil {
-			if next.Disabled != stored.Disabled {
+			if next.Disabled != stored.Disabled || next.Paused != stored.Paused {
 				o.engine.failing.Forget(next.Key)
 			}
 			return o.showEndpoint(&owner)(&next)

@@ -37,6 +37,9 @@ type Engine struct {
 	// creating has a place for the one who counts and stores an endpoint. It is a channel,
 	// so that who waits behind a store that stalls can give up.
 	creating chan struct{}
+	// pausing has a place for the one who pauses or resumes everything.
+	pausing chan struct{}
+	paused  atomic.Bool
 }
 
 // New prepares an engine over a store; it starts nothing. ctx bounds the reading of the
@@ -48,13 +51,14 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := openInstance(ctx, st, opts)
+	records, instance, err := openInstance(ctx, st, opts)
 	if err != nil {
 		return nil, fmt.Errorf("neohook: %w", err)
 	}
 	e := &Engine{
 		opts: opts, store: st, records: records,
 		creating:  make(chan struct{}, 1),
+		pausing:   make(chan struct{}, 1),
 		routes:    routing.New(st, records, routing.Limits{}),
 		catalogue: catalogue.New(st, catalogue.Limits{}),
 	}
@@ -65,6 +69,8 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	if err := e.assemble(); err != nil {
 		return nil, fmt.Errorf("neohook: %w", err)
 	}
+	e.paused.Store(instance.Paused)
+	e.lanes.Pause(time.Now(), instance.Paused)
 	return e, nil
 }
 
@@ -86,35 +92,35 @@ func (e *Engine) AdapterHealth(ctx context.Context) webhook.Health { return e.se
 const idSecretUse = "instance id secret"
 
 // openInstance opens what the first engine on the store has made, or makes it.
-func openInstance(ctx context.Context, st store.Store, opts Options) (*record.Translator, error) {
+func openInstance(ctx context.Context, st store.Store, opts Options) (*record.Translator, store.Instance, error) {
 	instance, err := st.Instance(ctx)
 	isNew := errors.Is(err, store.ErrNotFound)
 	if err != nil && !isNew {
-		return nil, err
+		return nil, instance, err
 	}
 	keyset, err := loadKeyset(st, opts, isNew)
 	if err != nil {
-		return nil, err
+		return nil, instance, err
 	}
 	if isNew {
 		sealed, err := keyset.Seal(ident.NewSecret(), []byte(idSecretUse))
 		if err != nil {
-			return nil, err
+			return nil, instance, err
 		}
 		made := store.Instance{SealedIDSecret: sealed, CreatedAt: time.Now()}
 		if instance, err = st.InitInstance(ctx, made); err != nil {
-			return nil, err
+			return nil, instance, err
 		}
 	}
 	secret, err := keyset.Open(instance.SealedIDSecret, []byte(idSecretUse))
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the one that this store was made with: give that one (%w)", keyset.Source(), err)
+		return nil, instance, fmt.Errorf("%s is not the one that this store was made with: give that one (%w)", keyset.Source(), err)
 	}
 	ids, err := ident.New(secret)
 	if err != nil {
-		return nil, err
+		return nil, instance, err
 	}
-	return &record.Translator{IDs: ids, Keyset: keyset}, nil
+	return &record.Translator{IDs: ids, Keyset: keyset}, instance, nil
 }
 
 func loadKeyset(st store.Store, opts Options, isNew bool) (*seal.Keyset, error) {

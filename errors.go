@@ -33,6 +33,15 @@ var (
 	ErrPayload = errors.New("neohook: payload does not fit its event type")
 	// ErrNoExample is returned by SendExample for an event type whose schemas give no example.
 	ErrNoExample = errors.New("neohook: event type has no example")
+	// ErrEndpointDisabled is returned by Resend where nothing is sent to the endpoint.
+	ErrEndpointDisabled = errors.New("neohook: endpoint is disabled")
+	// ErrPayloadGone is returned by Resend where the event's payload is not kept any more.
+	ErrPayloadGone = errors.New("neohook: payload is gone")
+	// ErrTooManySends is returned by Resend where as many manual sends wait at the endpoint
+	// as there may, as a *LimitError.
+	ErrTooManySends = errors.New("neohook: too many manual sends wait at the endpoint")
+	// ErrDeliveryEnded is returned by CancelDelivery for one that ended otherwise.
+	ErrDeliveryEnded = errors.New("neohook: delivery has ended")
 	// ErrStopped is returned by Publish once Run has ended.
 	ErrStopped = errors.New("neohook: stopped")
 )
@@ -82,8 +91,8 @@ func (e *OverloadedError) Error() string {
 // Unwrap returns ErrOverloaded.
 func (e *OverloadedError) Unwrap() error { return ErrOverloaded }
 
-// LimitError says that a tenant has as much of something as it may: ErrBacklogFull or
-// ErrTooManyEndpoints.
+// LimitError says that there is as much of something as there may be: ErrBacklogFull,
+// ErrTooManyEndpoints or ErrTooManySends.
 type LimitError struct {
 	Err   error
 	Limit int

@@ -13,9 +13,11 @@ import (
 // instant, beside each of its bounds. It names no tenant and no endpoint. Package metrics
 // makes Prometheus metrics of it, and says what each part means.
 type Stats struct {
-	Publish  PublishStats
-	Store    StoreStats
-	Lanes    LaneStats
+	Publish PublishStats
+	Store   StoreStats
+	Lanes   LaneStats
+	// Paused says that everything is.
+	Paused   bool
 	Attempts AttemptStats
 	// Adapter is what the engine's own adapter says of itself; nil where Options.Adapter
 	// was given.
@@ -179,7 +181,7 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Store.Unstored, _ = e.outcomes.Waiting()
 	s.Store.FreeBytes, _ = e.space.check()
 	s.Store.MinFreeBytes = max(-1, e.opts.MinFreeBytes)
-	s.Lanes = e.laneStats()
+	s.Lanes, s.Paused = e.laneStats(), e.Paused()
 	if e.adapter != nil {
 		report := e.adapter.HealthCheck(ctx)
 		s.Adapter = &report

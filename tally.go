@@ -149,6 +149,13 @@ func (w watchedLanes) Committed(now time.Time, accepted []lane.Delivery, recorde
 	w.Lanes.Committed(now, accepted, recorded)
 }
 
+// end counts a delivery that ended otherwise than by an outcome.
+func (t *tally) end(state webhook.State, reason webhook.Reason) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended[Ending{state, reason}]++
+}
+
 func (t *tally) record(recorded []outcome.Done) {
 	if len(recorded) == 0 {
 		return

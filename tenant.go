@@ -92,6 +92,9 @@ func (o *Organisation) UpdateTenant(ctx context.Context, ref webhook.TenantID, c
 		}
 		again, err := o.writeTenant(ctx, &next)
 		if err == nil {
+			if next.Paused != stored.Paused {
+				o.engine.startAfresh(ctx, next.Key)
+			}
 			return o.showTenant(&next)
 		}
 		if !again {

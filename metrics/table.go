@@ -55,6 +55,7 @@ var plain = []metric[stats]{
 	gauge("store_free_bytes_minimum", "Bytes that must be free there, or events are refused; -1 where that is not watched.", func(s *stats) int64 { return s.Store.MinFreeBytes }),
 	gauge("outcomes_queued", "Outcomes of attempts that wait to be stored.", func(s *stats) int { return s.Store.Unstored }),
 
+	gauge("paused", "1 while everything is paused, else 0.", paused),
 	seconds("lag_seconds", "Age of the oldest due delivery in memory that waits for nothing but the engine: its turn, or a place among slow attempts.", lag),
 	gauge("endpoints_active", "Endpoints with something to send, or to remember.", func(s *stats) int { return s.Lanes.Endpoints }),
 	gauge("endpoints_behind", "Endpoints with more due deliveries in the store than in memory.", func(s *stats) int { return s.Lanes.Behind }),
@@ -69,6 +70,13 @@ var plain = []metric[stats]{
 	gauge("attempts_in_flight_limit", "Most attempts in flight.", func(s *stats) int { return s.Lanes.MaxInFlight }),
 	gauge("attempts_slow", "Attempts in flight at endpoints that are slow, or not known to answer soon.", func(s *stats) int { return s.Lanes.Slow }),
 	gauge("attempts_slow_limit", "Most attempts in flight at such endpoints; the rest is kept for the others.", func(s *stats) int { return s.Lanes.MaxSlow }),
+}
+
+func paused(s *stats) int {
+	if s.Paused {
+		return 1
+	}
+	return 0
 }
 
 // lag is of what nothing holds but the engine itself.

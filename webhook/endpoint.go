@@ -55,7 +55,8 @@ type Endpoint struct {
 	Concurrency int
 	// Ordered endpoints get events strictly in the order of acceptance, one attempt at a
 	// time whatever the Concurrency: the next one waits until the one before has
-	// succeeded or ended.
+	// succeeded or ended. An event that was deferred takes its place when it is due, and
+	// manual sends keep to no order.
 	Ordered bool
 	// Schedule is the endpoint's own waits between attempts, at most 20 of at most 7 days;
 	// nil is the engine's, and empty but not nil a single attempt. Backoff.Schedule makes

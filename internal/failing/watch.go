@@ -131,7 +131,8 @@ func (w *Watch) Since(endpoint store.EndpointKey) time.Time {
 	return w.failing[endpoint].Since
 }
 
-// Forget makes endpoints ones that work, as when they were disabled, enabled or deleted.
+// Forget makes endpoints ones that work, as when they were disabled, enabled, paused,
+// resumed or deleted.
 func (w *Watch) Forget(endpoints ...store.EndpointKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -139,6 +140,14 @@ func (w *Watch) Forget(endpoints ...store.EndpointKey) {
 		delete(w.failing, endpoint)
 		delete(w.notices, endpoint)
 	}
+}
+
+// ForgetAll makes all endpoints ones that work, as when everything was paused or resumed.
+func (w *Watch) ForgetAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.failing)
+	clear(w.notices)
 }
 
 // Next waits for notices and takes them, or returns nil when ctx has ended.

@@ -85,6 +85,11 @@ func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit i
 	})
 }
 
+// CountSends counts an endpoint's open sends.
+func (s *Store) CountSends(ctx context.Context, endpoint store.EndpointKey, limit int) (int, error) {
+	return get(ctx, s, "CountSends", func(db *state) (int, error) { return min(limit, len(db.sendsOf(endpoint))), nil })
+}
+
 func (db *state) sendsOf(endpoint store.EndpointKey) (found []store.Send) {
 	for _, send := range db.sends {
 		if send.Endpoint == endpoint {

@@ -96,6 +96,14 @@ func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit i
 	return readAll(ctx, s, scanSend, sendsOfSQL, int64(endpoint), int64(limit))
 }
 
+const countSendsSQL = `SELECT count(*) FROM (SELECT 1 FROM send WHERE endpoint = ? LIMIT ?)`
+
+// CountSends counts an endpoint's open sends.
+func (s *Store) CountSends(ctx context.Context, endpoint store.EndpointKey, limit int) (int, error) {
+	n, err := readFirst(ctx, s, (*row).int, countSendsSQL, int64(endpoint), int64(limit))
+	return int(n), err
+}
+
 const (
 	retrySendSQL       = `UPDATE send SET tried = ?3, due_at = ?4 WHERE key = ?1 AND tried = ?2`
 	endSendSQL         = `DELETE FROM send WHERE key = ?1 AND (tried = ?2 OR ?3)`

@@ -84,6 +84,10 @@ func sendsAreSoonestDueFirst(w *world) {
 	want := []store.Send{due(0, 0, sends[1]), due(0, 0, sends[3]), due(0, 0, sends[5]), due(2, 1, sends[4]), due(3, 1, sends[0]), due(4, 1, sends[2])}
 	same(w, "all", w.sendsOf(ep), want)
 	same(w, "four", mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, 4)), want[:4])
+	count := func(of store.EndpointKey, limit int) int { return mustGet[int](w)(w.CountSends(w.ctx, of, limit)) }
+	same(w, "counted", count(ep, 99), 6)
+	same(w, "counted up to a limit", count(ep, 4), 4)
+	same(w, "counted elsewhere", count(ep+1000, 4), 0)
 }
 
 func sendNeedsAPayloadAndAnEndpoint(w *world) {

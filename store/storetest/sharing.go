@@ -130,6 +130,8 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("InsertSends of none", keys, err)
 	send, err := w.Send(ctx, 1)
 	call("Send", send, err)
+	held, err := w.CountSends(ctx, 1, 1)
+	call("CountSends", held, err)
 	sends, err := w.SendsOf(ctx, 1, 1)
 	call("SendsOf", sends, err)
 	cancelled, err := w.Cancel(ctx, w.now, nil)

@@ -1,0 +1,74 @@
+package neohook_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/adapter/memadapter"
+	"github.com/neohook/neohook/store/memstore"
+	"github.com/neohook/neohook/webhook"
+)
+
+func TestCancelledDeliveryIsNotSentAnyMore(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		adapter := memadapter.New(memadapter.Reply{StatusCode: 500}, memadapter.Reply{})
+		eng, _ := startFake(t, memstore.New(), adapter, neohook.Options{Schedule: webhook.Schedule{time.Hour, time.Hour}})
+		createTenant(t, eng, "acme")
+		createTenant(t, eng, "other")
+		endpoint := createEndpoint(t, eng, "acme", webhook.Endpoint{UID: "a", URL: "https://acme.example", Ordered: true})
+		waits, next := publish(t, eng, "acme", `{}`), publish(t, eng, "acme", `{}`)
+		time.Sleep(time.Minute)
+		ctx := t.Context()
+		wantErr(t, "by another tenant", eng.CancelDelivery(ctx, "other", waits.ID, endpoint.ID), neohook.ErrNotFound)
+		for range 2 { // the second changes nothing
+			if err := eng.CancelDelivery(ctx, "acme", waits.ID, "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := must[webhook.Standing](t)(eng.Delivery(ctx, "acme", waits.ID, endpoint.ID))
+		if got.State != webhook.Cancelled || got.Reason != webhook.CancelAsked || got.Tried != 1 || got.EndedAt.IsZero() {
+			t.Errorf("it stands at %+v", got)
+		}
+		time.Sleep(time.Second)
+		if got := len(begun(adapter, next.ID, endpoint.ID)); got != 1 {
+			t.Errorf("the next in order was sent %d times after the one before was cancelled", got)
+		}
+		time.Sleep(24 * time.Hour)
+		if got := len(begun(adapter, waits.ID, endpoint.ID)); got != 1 {
+			t.Errorf("sent %d times, want only before it was cancelled", got)
+		}
+		wantErr(t, "one that succeeded", eng.CancelDelivery(ctx, "acme", next.ID, "a"), neohook.ErrDeliveryEnded)
+		later := createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://later.example"})
+		wantErr(t, "one that never was", eng.CancelDelivery(ctx, "acme", next.ID, later.ID), neohook.ErrNotFound)
+		if ended := eng.Stats(ctx).Attempts.Ended[neohook.Ending{State: webhook.Cancelled, Reason: webhook.CancelAsked}]; ended != 1 {
+			t.Errorf("%d deliveries are counted as cancelled, want 1", ended)
+		}
+	})
+}
+
+func TestAttemptInFlightChangesACancelledDeliveryNoMore(t *testing.T) {
+	for name, status := range map[string]int{"success": 200, "failure": 500} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, func(t *testing.T) {
+				adapter := memadapter.New(memadapter.Reply{StatusCode: status, Delay: 10 * time.Second})
+				eng, _ := startFake(t, memstore.New(), adapter, neohook.Options{})
+				createTenant(t, eng, "acme")
+				endpoint := createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://acme.example"})
+				event := publish(t, eng, "acme", `{}`)
+				time.Sleep(time.Second)
+				if err := eng.CancelDelivery(t.Context(), "acme", event.ID, endpoint.ID); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(24 * time.Hour)
+				got := must[webhook.Standing](t)(eng.Delivery(t.Context(), "acme", event.ID, endpoint.ID))
+				if got.State != webhook.Cancelled || len(got.Attempts) != 1 || got.Attempts[0].StatusCode != status {
+					t.Errorf("it stands at %+v, want it cancelled, with the attempt in its log", got)
+				}
+				if sent := len(adapter.Requests()); sent != 1 {
+					t.Errorf("sent %d times", sent)
+				}
+			})
+		})
+	}
+}
