@@ -10,6 +10,7 @@ import (
 	"github.com/neohook/neohook/internal/commit"
 	"github.com/neohook/neohook/internal/dispatch"
 	"github.com/neohook/neohook/internal/failing"
+	"github.com/neohook/neohook/internal/feed"
 	"github.com/neohook/neohook/internal/intake"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
@@ -42,6 +43,8 @@ type machinery struct {
 	quota    *quota.Quota
 	space    *space
 	probes   probes
+	feed     *feed.Feed
+	era      string // of the feed's numbers
 	// sending is the adapter; adapter is the engine's own, nil where Options has one.
 	sending webhook.Adapter
 	adapter *httpadapter.Adapter
@@ -74,9 +77,10 @@ func (e *Engine) assemble() error {
 	e.outcomes.Judge = e.failing.Judge
 	e.lanes = dispatch.New(e.laneLimits(), e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
 	e.tally = newTally()
+	e.feed, e.era = feed.New(feed.Limits{}), newEra()
 	e.quota = quota.New(e.opts.MaxTenantBacklog, e.store)
 	e.space = newSpace(e.store, e.opts.MinFreeBytes, e.opts.Logger)
-	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota}, commit.Limits{}, e.opts.Logger)
+	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
 	return nil
 }
 

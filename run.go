@@ -61,6 +61,7 @@ func (e *Engine) recover(ctx context.Context) error {
 // close turns publishers away and lets go of what New has made.
 func (e *Engine) close() {
 	e.intake.Close()
+	e.feed.Close()
 	for _, item := range e.intake.Take(e.intake.Len(), 1<<62) {
 		item.Done(store.Verdict{}, intake.ErrStopped)
 	}

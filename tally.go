@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/internal/commit"
+	"github.com/neohook/neohook/internal/feed"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
 	"github.com/neohook/neohook/internal/quota"
@@ -135,6 +136,7 @@ type watchedLanes struct {
 	commit.Lanes
 	tally *tally
 	quota *quota.Quota
+	feed  *feed.Feed
 }
 
 // Committed counts what was recorded.
@@ -146,6 +148,7 @@ func (w watchedLanes) Committed(now time.Time, accepted []lane.Delivery, recorde
 			w.quota.End(recorded[i].Outcome.Tenant, 1)
 		}
 	}
+	w.feed.Add(recorded)
 	w.Lanes.Committed(now, accepted, recorded)
 }
 

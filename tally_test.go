@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/neohook/neohook/internal/feed"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/outcome"
 	"github.com/neohook/neohook/internal/quota"
@@ -34,7 +35,7 @@ func (nothing) Reread(time.Time, []store.Lane)                       {}
 func BenchmarkTally(b *testing.B) {
 	const batch = 16
 	t := newTally()
-	st, lanes := watchedStore{nothing{}, t}, watchedLanes{nothing{}, t, quota.New(0, nil)}
+	st, lanes := watchedStore{nothing{}, t}, watchedLanes{nothing{}, t, quota.New(0, nil), feed.New(feed.Limits{})}
 	done := make([]outcome.Done, batch)
 	for i := range done {
 		done[i] = outcome.Done{

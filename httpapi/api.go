@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/neohook/neohook"
 )
@@ -43,6 +44,8 @@ type API struct {
 	publicURL string
 	metrics   http.Handler
 	mux       *http.ServeMux
+	streams   streams
+	heartbeat time.Duration // of streams
 	// document is made when it is asked for first.
 	document func() (*file, error)
 }
@@ -55,6 +58,7 @@ func New(engine *neohook.Engine, opts Options) (*API, error) {
 	api := &API{
 		engine: engine, log: opts.Logger, version: opts.Version, mux: http.NewServeMux(),
 		metrics: opts.Metrics, publicURL: strings.TrimRight(opts.PublicURL, "/"),
+		heartbeat: defaultHeartbeat,
 	}
 	if api.log == nil {
 		api.log = slog.New(slog.DiscardHandler)

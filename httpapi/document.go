@@ -137,6 +137,7 @@ var groups = map[string]string{
 	"event-type":      "An event type says what messages of a type are. Endpoints subscribe to event types.",
 	"endpoint":        "An endpoint is a URL that gets an application's messages, or those of some types.",
 	"message":         "A message is what happened. It is sent to every endpoint that hears of its type.",
+	"delivery":        "A delivery is a message for an endpoint, from its acceptance until it has succeeded or ended.",
 	"message-attempt": "An attempt is one request that was made to bring a message to an endpoint.",
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Way is an operation: its name, its method, and the path in the document.
@@ -53,3 +54,6 @@ func Ways() (ways []string) {
 	}
 	return ways
 }
+
+// SetHeartbeat sets how often a stream looks whether its caller may still read it.
+func (api *API) SetHeartbeat(every time.Duration) { api.heartbeat = every }

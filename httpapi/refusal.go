@@ -114,6 +114,11 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusTooManyRequests, code: "too_many_probes", retryAfter: "1",
 			detail: "So many endpoints of the application are being verified or tested already, " + limitOf(err) + ": wait for one",
 		}
+	case errors.Is(err, neohook.ErrTooManyFollowers):
+		return &refusal{
+			status: http.StatusTooManyRequests, code: "too_many_streams", retryAfter: "10",
+			detail: "As many read the stream as may: end another first",
+		}
 	case errors.Is(err, errors.ErrUnsupported):
 		return &refusal{
 			status: http.StatusBadRequest, code: "not_supported",

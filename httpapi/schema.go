@@ -34,12 +34,14 @@ type schema struct {
 	Properties  ordered[*schema] `json:"properties,omitzero"`
 	Required    []string         `json:"required,omitzero"`
 	// Values is the schema of the members that are not in Properties.
-	Values     *schema        `json:"additionalProperties,omitzero"`
-	AnyOf      []*schema      `json:"anyOf,omitzero"`
-	Not        *schema        `json:"not,omitzero"`
-	Default    jsontext.Value `json:"default,omitzero"`
-	Examples   []any          `json:"examples,omitzero"`
-	Deprecated bool           `json:"deprecated,omitzero"`
+	Values *schema   `json:"additionalProperties,omitzero"`
+	AnyOf  []*schema `json:"anyOf,omitzero"`
+	// ContentSchema is that of JSON inside a string.
+	ContentSchema *schema        `json:"contentSchema,omitzero"`
+	Not           *schema        `json:"not,omitzero"`
+	Default       jsontext.Value `json:"default,omitzero"`
+	Examples      []any          `json:"examples,omitzero"`
+	Deprecated    bool           `json:"deprecated,omitzero"`
 }
 
 // kinds are the JSON types of a schema. One is told as a string, several as a list.
@@ -123,6 +125,7 @@ var idPrefixes = map[reflect.Type]string{
 	reflect.TypeFor[webhook.EventID]():    webhook.EventPrefix,
 	reflect.TypeFor[webhook.AttemptID]():  webhook.AttemptPrefix,
 	reflect.TypeFor[webhook.TokenID]():    webhook.TokenPrefix,
+	reflect.TypeFor[webhook.DeliveryID](): webhook.DeliveryPrefix,
 }
 
 const componentsPath = "#/components/schemas/"

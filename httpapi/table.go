@@ -243,6 +243,12 @@ func operations() []*operation {
 			name: "message-attempt.get", method: get, path: msg + "/attempt/{attempt_id}",
 			scope: application, needs: access.View, status: ok, summary: "Get an attempt",
 		}, getAttempt),
+
+		serves(operation{
+			name: "delivery.stream", method: get, path: app + "/delivery/stream", scope: application, needs: access.View, status: ok,
+			summary: "Follow an application's deliveries as they are recorded", about: streamText,
+			media: "text/event-stream", refusals: []int{http.StatusTooManyRequests},
+		}, streamDeliveries),
 	}
 }
 

@@ -78,6 +78,7 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		return nil, err
 	}
 	srv.http = newHTTPServer(api, log)
+	srv.http.RegisterOnShutdown(api.EndStreams)
 	return srv, nil
 }
 
