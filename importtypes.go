@@ -58,7 +58,7 @@ func (o *Organisation) ImportEventTypes(ctx context.Context, in EventTypeImport)
 	if answer, repeat, err := o.replay(ctx, once, at); repeat || err != nil {
 		return importAnswer(answer, err)
 	}
-	if err := checkImport(in.Types); err != nil {
+	if err := checkImport(ctx, in.Types); err != nil {
 		return changes, err
 	}
 	run := &typeImport{Organisation: o, in: &in}
@@ -87,10 +87,13 @@ func importAnswer(answer []byte, err error) (changes EventTypeChanges, _ error) 
 }
 
 // checkImport says what is wrong with any of the types.
-func checkImport(types []webhook.EventType) error {
+func checkImport(ctx context.Context, types []webhook.EventType) error {
 	var bad webhook.InvalidError
 	seen := make(map[string]bool, len(types))
 	for i := range types {
+		if ctx.Err() != nil { // it takes a while where schemas are large
+			return fmt.Errorf("neohook: import event types: %w", ctx.Err())
+		}
 		t := &types[i]
 		var invalid *webhook.InvalidError
 		if err := checkEventType(t, nil); errors.As(err, &invalid) {
