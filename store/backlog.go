@@ -52,6 +52,7 @@ type Payload struct {
 	Event      EventKey // 0 where there is nothing to send
 	Type       string
 	Channels   []string
+	Only       EndpointKey // the one endpoint that it is for; 0 is as they listen
 	Body       []byte
 	AcceptedAt time.Time
 }

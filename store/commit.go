@@ -41,7 +41,10 @@ type Accept struct {
 	DeliverAt time.Time
 	// PayloadTTL is how long the payload is kept; 0 is as the tenant's Retention says.
 	PayloadTTL time.Duration
-	Payload    []byte
+	// Only is the one endpoint that the event is for, whatever that listens to; 0 is as the
+	// endpoints listen. It decides nothing here: Endpoints are those of the deliveries.
+	Only    EndpointKey
+	Payload []byte
 	// From is the row of the outbox that the event comes from, which goes with the
 	// acceptance; 0 is none.
 	From OutboxKey

@@ -86,7 +86,7 @@ type Deliveries interface {
 	// anew meanwhile.
 	DeliveriesAtEndpoint(ctx context.Context, endpoint EndpointKey, filter DeliveryFilter, page Page) (Listed[EndpointDelivery], error)
 	// UntriedAtEndpoint lists the events of a tenant that were never sent to an endpoint
-	// and could be: without any attempt there, with a payload, and with no delivery there,
-	// when the State is 0, or one that was cancelled.
+	// and could be: for no other endpoint only, without any attempt there, with a payload,
+	// and with no delivery there, when the State is 0, or one that was cancelled.
 	UntriedAtEndpoint(ctx context.Context, tenant TenantKey, endpoint EndpointKey, filter EventFilter, page Page) (Listed[EndpointDelivery], error)
 }

@@ -21,7 +21,8 @@ type Event struct {
 	DeliverAt   time.Time
 	CancelledAt time.Time
 	PayloadTTL  time.Duration
-	Payload     []byte // nil where it was not asked for or is gone
+	Only        EndpointKey // the one endpoint that it is for; 0 is as they listen
+	Payload     []byte      // nil where it was not asked for or is gone
 	AcceptedAt  time.Time
 }
 

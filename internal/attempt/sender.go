@@ -108,15 +108,15 @@ func (s *Sender) payload(ctx context.Context, d lane.Delivery) (*store.Payload, 
 	return &payloads[0], nil
 }
 
-// obstacle says why a delivery has no place at its endpoint any more. A send has one
-// whatever the endpoint hears of.
+// obstacle says why a delivery has no place at its endpoint any more. A send has one, and
+// an event that is for this endpoint only, whatever the endpoint hears of.
 func obstacle(d *lane.Delivery, endpoint *webhook.Endpoint, payload *store.Payload) webhook.Reason {
 	switch {
 	case payload.Event == 0:
 		return webhook.PayloadExpunged
 	case endpoint.Disabled:
 		return webhook.EndpointDisabled
-	case d.Send == 0 && !endpoint.Hears(payload.Type, payload.Channels):
+	case d.Send == 0 && payload.Only != d.Endpoint && !endpoint.Hears(payload.Type, payload.Channels):
 		return webhook.FilterChanged
 	}
 	return ""

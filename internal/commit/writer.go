@@ -235,7 +235,7 @@ func accepted(items []*intake.Item, verdicts []store.Verdict) []lane.Delivery {
 		}
 		payload := &store.Payload{
 			Event: verdicts[i].Event, Type: item.Accept.Type, Channels: item.Accept.Channels,
-			Body: item.Accept.Payload, AcceptedAt: verdicts[i].AcceptedAt,
+			Only: item.Accept.Only, Body: item.Accept.Payload, AcceptedAt: verdicts[i].AcceptedAt,
 		}
 		for _, endpoint := range item.Accept.Endpoints {
 			deliveries = append(deliveries, lane.Delivery{

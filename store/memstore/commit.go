@@ -30,7 +30,7 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 	db.lastEvent++
 	event := &store.Event{
 		Key: store.EventKey(db.lastEvent), Tenant: a.Tenant, UID: a.UID, Type: a.Type, Channels: list(a.Channels),
-		Tags: list(a.Tags), DeliverAt: instantOrZero(a.DeliverAt), PayloadTTL: a.PayloadTTL.Truncate(time.Microsecond),
+		Tags: list(a.Tags), DeliverAt: instantOrZero(a.DeliverAt), PayloadTTL: a.PayloadTTL.Truncate(time.Microsecond), Only: a.Only,
 		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
 	}
 	db.events[event.Key] = event
@@ -219,7 +219,7 @@ func (s *Store) Payloads(ctx context.Context, keys []store.EventKey) ([]store.Pa
 		for i, key := range keys {
 			if ev := db.events[key]; ev != nil && ev.Payload != nil {
 				found[i] = store.Payload{
-					Event: key, Type: ev.Type, Channels: list(ev.Channels), Body: slices.Clone(ev.Payload), AcceptedAt: ev.AcceptedAt,
+					Event: key, Type: ev.Type, Channels: list(ev.Channels), Only: ev.Only, Body: slices.Clone(ev.Payload), AcceptedAt: ev.AcceptedAt,
 				}
 			}
 		}

@@ -75,7 +75,7 @@ func (s *Store) UntriedAtEndpoint(ctx context.Context, tenant store.TenantKey, e
 			if d := db.deliveries[ep][ev.Key]; d != nil {
 				found.DeliveryRecord = *d
 			}
-			untried := ev.Payload != nil && len(made[ev.Key]) == 0 && (found.State == 0 || found.State == webhook.Cancelled)
+			untried := ev.Payload != nil && (ev.Only == 0 || ev.Only == ep) && len(made[ev.Key]) == 0 && (found.State == 0 || found.State == webhook.Cancelled)
 			found.Of.Payload = nil
 			return found, ev.AcceptedAt, untried && filter.Match(ev)
 		}), nil

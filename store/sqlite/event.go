@@ -9,8 +9,11 @@ import (
 )
 
 const (
-	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, tags, deliver_at, payload_ttl, payload)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	// insertFullEventSQL is for the events that have more than most. A value that is bound
+	// costs something also where it is NULL.
+	insertFullEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload, tags, deliver_at, payload_ttl, only_for)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertEventSpanSQL = `INSERT OR IGNORE INTO event_span (tenant, span) VALUES (?, ?)`
 )
 
@@ -22,9 +25,15 @@ func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.A
 	if err := w.eventSpans.note(ctx, w.conn, int64(a.Tenant), int64(key)); err != nil {
 		return err
 	}
-	_, err := w.exec(ctx, insertEventSQL, int64(key), int64(a.Tenant), micros(now),
-		a.Type, listOrNull(a.Channels), textOrNull(a.UID), listOrNull(a.Tags), microsOrNull(a.DeliverAt),
-		numberOrNull(a.PayloadTTL.Microseconds()), payload)
+	query, values := insertEventSQL, []any{
+		int64(key), int64(a.Tenant), micros(now), a.Type, listOrNull(a.Channels), textOrNull(a.UID), payload,
+	}
+	if len(a.Tags) > 0 || !a.DeliverAt.IsZero() || a.PayloadTTL != 0 || a.Only != 0 {
+		query = insertFullEventSQL
+		values = append(values, listOrNull(a.Tags), microsOrNull(a.DeliverAt),
+			numberOrNull(a.PayloadTTL.Microseconds()), numberOrNull(int64(a.Only)))
+	}
+	_, err := w.exec(ctx, query, values...)
 	return err
 }
 
@@ -39,7 +48,7 @@ func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid 
 }
 
 const (
-	eventColumns   = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at, payload_ttl`
+	eventColumns   = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at, payload_ttl, only_for`
 	eventSQL       = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
 	eventByUIDSQL  = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
 	eventsOfTenant = `SELECT ` + eventColumns + ` FROM event_span CROSS JOIN strip
@@ -59,7 +68,7 @@ func scanEvent(r *row) store.Event {
 		Key: store.EventKey(r.int()), Tenant: store.TenantKey(r.int()),
 		UID: r.text(), Type: r.text(), Channels: r.strings(), Tags: r.strings(),
 		AcceptedAt: r.time(), DeliverAt: r.timeOrZero(), CancelledAt: r.timeOrZero(),
-		PayloadTTL: r.duration(),
+		PayloadTTL: r.duration(), Only: store.EndpointKey(r.int()),
 	}
 }
 
@@ -104,13 +113,14 @@ func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store
 }
 
 // payloadsSQL reads the events whose keys a JSON array lists; key is the place in it.
-const payloadsSQL = `SELECT wanted.key, event.key, event.type, channels, accepted_at, payload
+const payloadsSQL = `SELECT wanted.key, event.key, event.type, channels, accepted_at, only_for, payload
 	FROM json_each(?1) AS wanted CROSS JOIN event ON event.key = wanted.value
 	WHERE payload IS NOT NULL`
 
 func scanPayload(r *row) store.Payload {
 	return store.Payload{
-		Event: store.EventKey(r.int()), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(), Body: r.blob(),
+		Event: store.EventKey(r.int()), Type: r.text(), Channels: r.strings(), AcceptedAt: r.time(),
+		Only: store.EndpointKey(r.int()), Body: r.blob(),
 	}
 }
 

@@ -39,7 +39,7 @@ func scanCandidate(endpoint store.EndpointKey) func(*row) candidate {
 			State: webhook.State(r.int()), Reason: webhook.Reason(r.text()), Tried: int(r.int()), EndedAt: r.timeOrZero(), //nolint:gosec // a State was stored
 		}
 		tried := r.bool()
-		c.untried = sendable && !open && !tried && (c.State == 0 || c.State == webhook.Cancelled)
+		c.untried = sendable && (c.Of.Only == 0 || c.Of.Only == endpoint) && !open && !tried && (c.State == 0 || c.State == webhook.Cancelled)
 		return c
 	}
 }

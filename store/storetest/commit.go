@@ -17,6 +17,7 @@ func acceptedEventIsStoredWhole(w *world) {
 	accept.UID, accept.Type, accept.Channels = "order-1", "order.made", []string{"eu", "\"q\""}
 	accept.Tags = []string{"order-1", "\"t\""}
 	accept.PayloadTTL = 5*24*time.Hour + 999
+	accept.Only = b // which decides nothing here
 	accept.Payload = []byte("{\n \"a\": 1.0 }")
 	w.now = w.now.Add(999) // cut to the microsecond
 	verdict := w.verdict(accept)
@@ -27,12 +28,12 @@ func acceptedEventIsStoredWhole(w *world) {
 	}
 	want := store.Event{
 		Key: verdict.Event, Tenant: tenant, UID: "order-1", Type: "order.made", Channels: accept.Channels, Tags: accept.Tags,
-		PayloadTTL: 5 * 24 * time.Hour, Payload: accept.Payload, AcceptedAt: accepted,
+		PayloadTTL: 5 * 24 * time.Hour, Only: b, Payload: accept.Payload, AcceptedAt: accepted,
 	}
 	same(w, "Event", mustGet[store.Event](w)(w.Event(w.ctx, tenant, verdict.Event)), want)
 	same(w, "EventByUID", mustGet[store.Event](w)(w.EventByUID(w.ctx, tenant, "order-1")), want)
 	same(w, "Payloads", mustGet[[]store.Payload](w)(w.Payloads(w.ctx, []store.EventKey{verdict.Event})), []store.Payload{{
-		Event: verdict.Event, Type: "order.made", Channels: accept.Channels, Body: accept.Payload, AcceptedAt: accepted,
+		Event: verdict.Event, Type: "order.made", Channels: accept.Channels, Only: b, Body: accept.Payload, AcceptedAt: accepted,
 	}})
 	for _, ep := range []store.EndpointKey{a, b} {
 		same(w, "delivery", w.delivery(ep, verdict.Event),

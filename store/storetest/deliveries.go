@@ -285,8 +285,12 @@ func untriedEventsAreThoseThatCouldBeSent(w *world) {
 	odd := w.accept(tenant)
 	odd.Type = "odd"
 	behind := w.verdict(odd).Event
+	theirs, mine := w.accept(tenant), w.accept(tenant)
+	theirs.Only, mine.Only = neighbour, ep
+	w.verdict(theirs)
+	last := w.verdict(mine).Event
 
-	want := []int64{int64(before[0]), int64(before[1]), int64(keys[5]), int64(asked), int64(behind)}
+	want := []int64{int64(before[0]), int64(before[1]), int64(keys[5]), int64(asked), int64(behind), int64(last)}
 	read := func(filter store.EventFilter) func(store.Page) (store.Listed[store.EndpointDelivery], error) {
 		return func(page store.Page) (store.Listed[store.EndpointDelivery], error) {
 			return w.UntriedAtEndpoint(w.ctx, tenant, ep, filter, page)
@@ -296,9 +300,9 @@ func untriedEventsAreThoseThatCouldBeSent(w *world) {
 		same(w, fmt.Sprint("up by ", limit), walkList(w, limit, false, read(store.EventFilter{}), placeOfDelivery), want)
 		same(w, fmt.Sprint("down by ", limit), walkList(w, limit, true, read(store.EventFilter{}), placeOfDelivery), reversed(want))
 	}
-	same(w, "of a type", walkList(w, 9, false, read(store.EventFilter{Types: []string{"odd"}}), placeOfDelivery), want[4:])
+	same(w, "of a type", walkList(w, 9, false, read(store.EventFilter{Types: []string{"odd"}}), placeOfDelivery), want[4:5])
 	listed := mustGet[store.Listed[store.EndpointDelivery]](w)(read(store.EventFilter{})(store.Page{Limit: 9}))
-	same(w, "examined", listed.Examined, 2+6+3)
+	same(w, "examined", listed.Examined, 2+6+3+2)
 	event := mustGet[store.Event](w)(w.Event(w.ctx, tenant, before[0]))
 	event.Payload = nil
 	same(w, "never for it", listed.Items[0], store.EndpointDelivery{DeliveryRecord: store.DeliveryRecord{Event: before[0], Endpoint: ep}, Of: event})

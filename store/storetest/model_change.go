@@ -102,6 +102,9 @@ func (p *pair) accept() store.Accept {
 		a.DeliverAt = p.now.Add(time.Duration(rapid.IntRange(1, 200_000).Draw(p.T, "deferred"))*time.Millisecond + time.Duration(p.deferrals)*time.Microsecond)
 	}
 	a.RepeatOnly = p.chance(5)
+	if p.chance(10) {
+		a.Only = p.endpoint().Key
+	}
 	routes, err := p.model.Routes(p.Context(), a.Tenant)
 	if err == nil && !p.chance(5) {
 		a.RouteVersion = routes.Version

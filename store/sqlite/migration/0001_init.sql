@@ -152,6 +152,7 @@ CREATE TABLE event (
 	deliver_at   INTEGER, -- of a deferred event
 	cancelled_at INTEGER, -- when it was cancelled before that
 	payload_ttl  INTEGER, -- where it has its own
+	only_for     INTEGER, -- the endpoint, where it is for one whatever that listens to
 	payload      BLOB,    -- as it came; NULL once it is gone
 	strip        INTEGER GENERATED ALWAYS AS (key >> 7) VIRTUAL
 ) STRICT;
