@@ -71,6 +71,11 @@ const (
 	LatencyFirst
 )
 
+// OfAttempts says that it is of attempts: the others are of events and their deliveries.
+func (c Count) OfAttempts() bool {
+	return c >= LatencyFirst || c >= AttemptsSucceeded && c <= AttemptMicroseconds
+}
+
 // Latencies are the bounds of the histogram of attempts, inclusive. They are the same for
 // ever: what is stored does not say them again.
 var Latencies = [...]time.Duration{

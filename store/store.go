@@ -19,6 +19,7 @@ type Store interface {
 	History
 	Deliveries
 	Failures
+	Rollups
 	Sizes
 	Tokens
 	// Close waits for what is under way and releases the database; a second call does

@@ -34,6 +34,7 @@ func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
 		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
 	}
 	db.events[event.Key] = event
+	db.counting.event(event)
 	delete(db.outbox, a.From)
 	if a.Once != nil {
 		db.once[a.Once.Hash] = made{body: a.Once.Body, ttl: a.Once.TTL, at: event.AcceptedAt, event: event.Key}
@@ -114,15 +115,19 @@ func (db *state) carryOut(o *store.Outcome, now time.Time) bool {
 		reason = ""
 	}
 	if state.Ended() {
-		end(d, state, reason, now)
+		db.end(d, state, reason, now)
 		return true
 	}
 	d.State, d.RetryAt = webhook.Waiting, instant(o.RetryAt)
 	return true
 }
 
-func end(d *store.DeliveryRecord, state webhook.State, reason webhook.Reason, now time.Time) {
+// end ends a delivery, and counts it.
+func (db *state) end(d *store.DeliveryRecord, state webhook.State, reason webhook.Reason, now time.Time) {
 	d.State, d.Reason, d.RetryAt, d.EndedAt = state, reason, time.Time{}, instant(now)
+	if ev := db.events[d.Event]; ev != nil {
+		db.counting.ending(ev, d)
+	}
 }
 
 func (db *state) log(o *store.Outcome) store.AttemptKey {
@@ -133,6 +138,9 @@ func (db *state) log(o *store.Outcome) store.AttemptKey {
 	logged.StartedAt = instant(o.Attempt.StartedAt)
 	logged.Duration = o.Attempt.Duration.Truncate(time.Microsecond)
 	db.attempts[logged.Key] = logged
+	if ev := db.events[logged.Event]; ev != nil {
+		db.counting.attempt(ev, logged)
+	}
 	return logged.Key
 }
 

@@ -50,6 +50,9 @@ type state struct {
 
 	deferred map[store.EventKey]struct{}
 	outbox   map[store.OutboxKey]store.Announcement
+
+	counting counting
+	whole    map[store.TenantKey]wholeSince
 }
 
 type tenant struct {
@@ -90,6 +93,8 @@ func New() *Store {
 		sends:      make(map[store.SendKey]*store.Send),
 		deferred:   make(map[store.EventKey]struct{}),
 		outbox:     make(map[store.OutboxKey]store.Announcement),
+		counting:   newCounting(),
+		whole:      make(map[store.TenantKey]wholeSince),
 	}}
 }
 

@@ -60,11 +60,18 @@ func (db *state) openDelivery(o *store.Opening) bool {
 	return true
 }
 
+// putDelivery stores a delivery, and counts it, if there is none of its event and endpoint.
 func (db *state) putDelivery(d *store.DeliveryRecord) {
 	if db.deliveries[d.Endpoint] == nil {
 		db.deliveries[d.Endpoint] = make(map[store.EventKey]*store.DeliveryRecord)
 	}
+	if db.deliveries[d.Endpoint][d.Event] != nil {
+		return
+	}
 	db.deliveries[d.Endpoint][d.Event] = d
+	if ev := db.events[d.Event]; ev != nil {
+		db.counting.delivery(ev, d)
+	}
 }
 
 // Send returns an open send, or ErrNotFound.
@@ -118,9 +125,12 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 	case !succeeded || d == nil:
 		return false
 	case !d.State.Ended():
-		end(d, webhook.Succeeded, "", now)
+		db.end(d, webhook.Succeeded, "", now)
 	case d.State != webhook.Succeeded && d.RecoveredAt.IsZero():
 		d.RecoveredAt = instant(now)
+		if ev := db.events[d.Event]; ev != nil {
+			db.counting.recovery(ev, d)
+		}
 	default:
 		return false
 	}
@@ -134,7 +144,7 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.De
 			d := db.deliveries[ref.Endpoint][ref.Event]
 			open := d != nil && !d.State.Ended()
 			if open {
-				end(d, webhook.Cancelled, webhook.CancelAsked, now)
+				db.end(d, webhook.Cancelled, webhook.CancelAsked, now)
 				for _, a := range announce {
 					db.announce(a, store.About{Tenant: a.About.Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
 				}

@@ -24,7 +24,10 @@ func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) (store.Att
 	_, err := w.exec(ctx, insertAttemptSQL, key, int64(o.Event), int64(o.Endpoint),
 		int64(a.Number), int64(a.Trigger), a.URL, integer(a.Succeeded), int64(a.StatusCode),
 		textOrNull(string(a.Code)), integer(a.TimedOut), micros(a.StartedAt), a.Duration.Microseconds(), blobOrNull(a.Response))
-	return store.AttemptKey(key), err
+	if err != nil {
+		return 0, err
+	}
+	return store.AttemptKey(key), w.countAttempt(ctx, o)
 }
 
 // An attempt is read with its event and its endpoint, by their keys.

@@ -58,6 +58,8 @@ func openBench(b *testing.B) *Store {
 type load struct {
 	tb       testing.TB
 	store    *Store
+	size     int
+	tenants  []store.Accept // an event of each
 	accepts  []store.Accept
 	outcomes []store.Outcome
 	now      time.Time
@@ -65,9 +67,9 @@ type load struct {
 }
 
 func newLoad(tb testing.TB, s *Store, size, tenants int) *load {
-	l := &load{tb: tb, store: s, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	l := &load{tb: tb, store: s, size: size, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	payload := make([]byte, 1024)
-	for i := range tenants {
+	for range tenants {
 		key, err := s.NewKey(tb.Context())
 		if err != nil {
 			tb.Fatal(err)
@@ -87,12 +89,10 @@ func newLoad(tb testing.TB, s *Store, size, tenants int) *load {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		for j := i; j < size; j += tenants {
-			l.accepts = append(l.accepts, store.Accept{
-				Tenant: tenant.Key, RouteVersion: routes.Version, Endpoints: []store.EndpointKey{ep.Key},
-				Type: "invoice.paid", Payload: payload, Once: &store.Once{TTL: 10 * time.Minute},
-			})
-		}
+		l.tenants = append(l.tenants, store.Accept{
+			Tenant: tenant.Key, RouteVersion: routes.Version, Endpoints: []store.EndpointKey{ep.Key},
+			Type: "invoice.paid", Payload: payload,
+		})
 	}
 	return l
 }
@@ -100,11 +100,15 @@ func newLoad(tb testing.TB, s *Store, size, tenants int) *load {
 // next is the batch to commit; done takes the verdicts.
 func (l *load) next() *store.Batch {
 	l.now = l.now.Add(5 * time.Millisecond)
-	for i := range l.accepts {
+	l.accepts = l.accepts[:0]
+	for range l.size {
 		l.number++
+		accept := l.tenants[l.number%uint64(len(l.tenants))]
+		accept.Once = &store.Once{TTL: 10 * time.Minute}
 		hash := l.number * 0x9e3779b97f4a7c15
-		binary.BigEndian.PutUint64(l.accepts[i].Once.Hash[:], hash)
-		binary.BigEndian.PutUint64(l.accepts[i].Once.Hash[8:], ^hash)
+		binary.BigEndian.PutUint64(accept.Once.Hash[:], hash)
+		binary.BigEndian.PutUint64(accept.Once.Hash[8:], ^hash)
+		l.accepts = append(l.accepts, accept)
 	}
 	return &store.Batch{Now: l.now, Accepts: l.accepts, Outcomes: l.outcomes}
 }
@@ -116,7 +120,8 @@ func (l *load) done(verdicts []store.Verdict) {
 			l.tb.Fatalf("verdict %v", verdict.Kind)
 		}
 		l.outcomes = append(l.outcomes, store.Outcome{
-			Tenant: l.accepts[i].Tenant, Endpoint: l.accepts[i].Endpoints[0], Event: verdict.Event, State: webhook.Succeeded,
+			Tenant: l.accepts[i].Tenant, Endpoint: l.accepts[i].Endpoints[0], Event: verdict.Event, EventType: l.accepts[i].Type,
+			State: webhook.Succeeded,
 			Attempt: &store.Attempt{
 				Number: 1, URL: "https://example.com/hook", Succeeded: true, StatusCode: 200,
 				Response: []byte("ok"), StartedAt: l.now, Duration: 3 * time.Millisecond,
@@ -136,12 +141,12 @@ func (l *load) commit() {
 // BenchmarkCommit accepts events and records the outcomes of the ones before, in the same
 // transaction. An operation is one event with its outcome.
 func BenchmarkCommit(b *testing.B) {
-	for _, size := range []int{1, 16, 128, 512} {
-		b.Run(fmt.Sprint("batch=", size), func(b *testing.B) {
-			l := newLoad(b, openBench(b), size, 8)
+	for _, c := range []struct{ size, tenants int }{{1, 8}, {16, 8}, {128, 1}, {128, 8}, {128, 1000}, {128, 20_000}, {512, 8}} {
+		b.Run(fmt.Sprintf("batch=%d/tenants=%d", c.size, c.tenants), func(b *testing.B) {
+			l := newLoad(b, openBench(b), c.size, c.tenants)
 			l.commit()
 			measure(b, func() {
-				for n := 0; n < b.N; n += size {
+				for n := 0; n < b.N; n += c.size {
 					l.commit()
 				}
 			})

@@ -73,7 +73,7 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 	if err := w.insertEvent(ctx, key, a, now); err != nil {
 		return store.Verdict{}, err
 	}
-	if err := w.open(ctx, a, key); err != nil {
+	if err := w.open(ctx, a, key, now); err != nil {
 		return store.Verdict{}, err
 	}
 	if a.From != 0 {
@@ -85,12 +85,19 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 }
 
 // open stores the deliveries of an event, or that it waits for its time.
-func (w *writer) open(ctx context.Context, a *store.Accept, event store.EventKey) error {
+func (w *writer) open(ctx context.Context, a *store.Accept, event store.EventKey, now time.Time) error {
+	if err := w.count(ctx, micros(now), a.Tenant, 0, a.Type, store.EventsAccepted); err != nil {
+		return err
+	}
 	if !a.DeliverAt.IsZero() {
 		return w.deferEvent(ctx, a.DeliverAt, event, a.Tenant)
 	}
 	for _, endpoint := range a.Endpoints {
-		if err := w.insertDelivery(ctx, endpoint, event); err != nil {
+		inserted, err := w.insertDelivery(ctx, endpoint, event)
+		if err == nil && inserted {
+			err = w.count(ctx, micros(now), a.Tenant, endpoint, a.Type, store.DeliveriesMade)
+		}
+		if err != nil {
 			return err
 		}
 	}

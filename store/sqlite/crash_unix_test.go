@@ -57,6 +57,7 @@ func TestKilledWhileCommitting(t *testing.T) {
 		t.Errorf("integrity check: %s, %v", verdict, err)
 	}
 	unfinished := checkWhole(t, s, all)
+	checkCounts(t, s, len(all)+unfinished)
 	t.Logf("%d batches acknowledged, %d more were stored and not acknowledged", len(all), unfinished)
 }
 
@@ -113,6 +114,7 @@ func killAfter(t *testing.T, folder string, round, lines int) (acked []acknowled
 // commitForever accepts batches and records the outcomes of the batch before.
 func commitForever(t *testing.T, folder string) {
 	s := openAt(t, folder)
+	s.FoldInSmallSteps()
 	routes, err := s.Routes(t.Context(), crashTenant)
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +123,8 @@ func commitForever(t *testing.T, folder string) {
 	_, _ = fmt.Sscan(os.Getenv("NEOHOOK_TEST_ROUND"), &round)
 	var before []store.EventKey
 	for number := 0; ; number++ {
-		batch := &store.Batch{Now: time.Unix(int64(number), 0)}
+		// Ten minutes each, and the upkeep in between: a process dies in the making of hours.
+		batch := &store.Batch{Now: time.Unix(0, 0).Add(time.Duration(round)*30*24*time.Hour + time.Duration(number)*10*time.Minute)}
 		for place := range crashBatch {
 			once := &store.Once{TTL: time.Hour}
 			copy(once.Hash[:], fmt.Sprintf("%d %d %d", round, number, place))
@@ -145,6 +148,9 @@ func commitForever(t *testing.T, folder string) {
 			line.Events = append(line.Events, verdict.Event)
 		}
 		before = line.Events
+		if _, err := s.CompactRollups(t.Context(), batch.Now); err != nil {
+			t.Fatal(err)
+		}
 		if err := json.NewEncoder(os.Stdout).Encode(line); err != nil {
 			t.Fatal(err)
 		}
@@ -213,5 +219,19 @@ func checkDelivery(ctx context.Context, t *testing.T, s *sqlite.Store, event sto
 	attempts, err := s.AttemptsOfEvent(ctx, event, store.AttemptFilter{}, store.Page{Limit: 9})
 	if err != nil || len(attempts.Items) != d.Tried || (d.State == webhook.Succeeded) != (d.Tried == 1) {
 		t.Errorf("event %d is %v after %d tries, with %d attempts: %v", event, d.State, d.Tried, len(attempts.Items), err)
+	}
+}
+
+// checkCounts holds what is counted to how many batches are stored, and to history.
+func checkCounts(t *testing.T, s *sqlite.Store, batches int) {
+	t.Helper()
+	now := time.Unix(0, 0).Add(200 * 24 * time.Hour)
+	sums, err := s.Sums(t.Context(), store.SumQuery{Tenant: crashTenant, Unit: store.Day, From: time.Unix(0, 0), To: now})
+	if err != nil || len(sums) != 1 || sums[0].Counts[store.EventsAccepted] != int64(batches*crashBatch) {
+		t.Errorf("counted %+v, %v; want %d events", sums, err, batches*crashBatch)
+	}
+	found, err := s.Recount(t.Context(), now)
+	if err != nil || found.Wrong != 0 || found.Events != int64(batches*crashBatch) {
+		t.Errorf("recounted %+v, %v; want none wrong of %d events", found, err, batches*crashBatch)
 	}
 }

@@ -11,9 +11,10 @@ import (
 
 const insertDeliverySQL = `INSERT OR IGNORE INTO delivery (endpoint, event, tried) VALUES (?, ?, 0)`
 
-func (w *writer) insertDelivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) error {
-	_, err := w.exec(ctx, insertDeliverySQL, int64(endpoint), int64(event))
-	return err
+// insertDelivery opens a delivery, and says whether there was none.
+func (w *writer) insertDelivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (bool, error) {
+	inserted, err := w.exec(ctx, insertDeliverySQL, int64(endpoint), int64(event))
+	return inserted == 1, err
 }
 
 const (
@@ -68,7 +69,10 @@ func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webh
 	}
 	_, err := w.exec(ctx, insertHistorySQL,
 		int64(o.Event), int64(o.Endpoint), int64(state), reason, int64(tried), micros(now))
-	return err
+	if err != nil {
+		return err
+	}
+	return w.countEnding(ctx, o, state, now)
 }
 
 // lanesSQL steps from one endpoint to the next above it, past all its rows.

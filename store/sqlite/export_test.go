@@ -3,16 +3,21 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/neohook/neohook/store"
 )
 
 // OpenSmall is Open with a ledger that keeps few entries in memory, so that a test soon
-// has it write runs. It does not wait for the disk.
+// has it write runs, and with generations of a few transactions, folded step by step. It
+// does not wait for the disk.
 func OpenSmall(ctx context.Context, path string, ledgerSize int) (*Store, error) {
 	s, err := Open(ctx, path)
 	if err != nil {
 		return nil, err
 	}
 	s.withWriter(func(w *writer) { w.ledgerSize = ledgerSize })
+	s.FoldInSmallSteps()
 	return s, s.Script(ctx, "PRAGMA synchronous = OFF")
 }
 
@@ -121,3 +126,32 @@ func insertProbe(ctx context.Context, w *writer, tenant int64) error {
 
 // SetMostLog sets the size at which the log is begun anew.
 func (s *Store) SetMostLog(bytes int64) { s.withWriter(func(w *writer) { w.mostLog = bytes }) }
+
+// FoldInSmallSteps makes generations of a few transactions, and folds them rollup by rollup.
+func (s *Store) FoldInSmallSteps() {
+	s.withWriter(func(w *writer) { w.generation = generation{rows: 3, bytes: 1 << 20, places: 5, folded: 1, part: 3} })
+}
+
+// CountAndFail counts an event in a transaction that is undone.
+func (s *Store) CountAndFail(ctx context.Context, at time.Time, tenant store.TenantKey) {
+	_ = s.write(ctx, func(ctx context.Context, w *writer) error {
+		if err := w.count(ctx, micros(at), tenant, 0, "undone", store.EventsAccepted); err != nil {
+			return err
+		}
+		return store.ErrStale
+	})
+}
+
+// RollupRows counts the rows of the rollups, by unit, and of the journal.
+func (s *Store) RollupRows(ctx context.Context) (rows [4]int64, journal int64, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
+		for unit := range rows {
+			if rows[unit], err = first(ctx, c, (*row).int, `SELECT count(*) FROM rollup WHERE unit = ?`, int64(unit)); err != nil {
+				return err
+			}
+		}
+		journal, err = first(ctx, c, (*row).int, `SELECT count(*) FROM rollup_journal`)
+		return err
+	})
+	return rows, journal, err
+}

@@ -68,7 +68,10 @@ func (w *writer) insertSend(ctx context.Context, send *store.Send) (store.SendKe
 // openLater opens a delivery after its event was accepted, and says whether it did.
 func (w *writer) openLater(ctx context.Context, o *store.Opening) (bool, error) {
 	inserted, err := w.exec(ctx, openDeliverySQL, int64(o.Endpoint), int64(o.Event), micros(o.DueAt))
-	return inserted == 1, err
+	if err != nil || inserted == 0 {
+		return false, err
+	}
+	return true, w.countOpening(ctx, o.Endpoint, o.Event)
 }
 
 const (
@@ -129,7 +132,10 @@ func (w *writer) recordSend(ctx context.Context, o *store.Outcome, now time.Time
 		return closed, err
 	}
 	recovered, err := w.exec(ctx, recoverDeliverySQL, int64(o.Event), int64(o.Endpoint), micros(now))
-	return recovered == 1, err
+	if err != nil || recovered == 0 {
+		return false, err
+	}
+	return true, w.countRecovery(ctx, o, now)
 }
 
 // Cancel ends the open deliveries among these, and says which those were.

@@ -23,12 +23,19 @@ type writer struct {
 	eventSpans, attemptSpans spans
 	historySpans             spans
 	ledger                   *ledger
+	types                    map[typeOf]int64
+	rollups                  *rollups
+	whole                    map[store.TenantKey]wholeSince
 
+	counted      map[place]*store.Counts // by the transaction under way
+	spare        []*store.Counts         // what counted holds, and held before
+	scratch      []byte
 	transactions int // so far
 
 	// Settings, smaller in tests.
 	ledgerSize int   // how many entries the ledger keeps in memory
 	mostLog    int64 // the size at which the log is begun anew
+	generation generation
 }
 
 // defaultLedgerSize makes a run's blocks, of which there are 256, a page each. The shape of
@@ -41,7 +48,7 @@ func newWriter(path string) *writer {
 		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"}, sends: counter{name: "send"}, outbox: counter{name: "outbox"},
 		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
 		historySpans: spans{insertSQL: insertHistorySpanSQL},
-		ledgerSize:   defaultLedgerSize, mostLog: defaultMostLog,
+		ledgerSize:   defaultLedgerSize, mostLog: defaultMostLog, generation: defaultGeneration,
 	}
 }
 
@@ -119,6 +126,9 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 	if err := change(ctx, w); err != nil {
 		return err
 	}
+	if err := w.saveCounts(ctx); err != nil {
+		return err
+	}
 	if _, err := w.exec(ctx, "COMMIT"); err != nil {
 		if resultCode(err) == sqlite3.SQLITE_IOERR {
 			// The log may hold the transaction to its end, and a restart then finds it.
@@ -132,7 +142,8 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 
 // rollback undoes what has begun, and forgets what was learned meanwhile.
 func (w *writer) rollback(ctx context.Context) {
-	w.routes, w.ledger = nil, nil
+	w.routes, w.ledger, w.types, w.rollups, w.whole = nil, nil, nil, nil, nil
+	w.forgetCounts()
 	w.eventSpans.forget()
 	w.attemptSpans.forget()
 	w.historySpans.forget()

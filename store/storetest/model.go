@@ -56,6 +56,12 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"readAttempts":   p.readAttempts,
 			"readDelivery":   p.readDelivery,
 			"readDeliveries": p.readDeliveries,
+			"readSums":       p.readSums,
+			"compact":        p.compact,
+			"recount":        p.recount,
+			"night": func(rt *rapid.T) {
+				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 30).Draw(rt, "hours")) * time.Hour)
+			},
 			"tick": func(rt *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(rt, "ms")) * time.Millisecond)
 			},

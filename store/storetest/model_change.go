@@ -152,6 +152,9 @@ func (p *pair) outcome() store.Outcome {
 		Response: []byte(p.pick("", "answer")), StartedAt: p.now, Duration: time.Millisecond,
 	}
 	o.Attempt.Succeeded = o.State == webhook.Succeeded
+	if p.chance(20) { // it began a while ago
+		o.Attempt.StartedAt = p.now.Add(-time.Duration(rapid.IntRange(0, 3000).Draw(p.T, "ago")) * time.Minute)
+	}
 	if p.chance(10) {
 		o.Attempt.Trigger = webhook.Manual
 	}
@@ -182,7 +185,11 @@ func (p *pair) commit(rt *rapid.T) {
 		tested.Accepts = append(tested.Accepts, p.accept())
 	}
 	for range rapid.IntRange(0, 4).Draw(rt, "outcomes") {
-		tested.Outcomes = append(tested.Outcomes, p.outcome())
+		o := p.outcome()
+		if ev := p.stored(o.Event); ev.Type != "" && p.chance(50) { // else the store looks it up
+			o.Tenant, o.EventType = ev.Tenant, ev.Type
+		}
+		tested.Outcomes = append(tested.Outcomes, o)
 	}
 	model := store.Batch{Now: p.now}
 	for _, row := range p.someAnnounced() {
@@ -307,4 +314,42 @@ func (p *pair) setPaused(rt *rapid.T) {
 	made := store.Instance{SealedIDSecret: []byte{1}, CreatedAt: p.now}
 	read(p, "InitInstance", func(st store.Store) (store.Instance, error) { return st.InitInstance(p.Context(), made) })
 	_ = p.change("SetPaused", func(st store.Store) error { return st.SetPaused(p.Context(), paused) })
+}
+
+// stored is an event as the model has it, or none.
+func (p *pair) stored(event store.EventKey) store.Event {
+	for _, tenant := range p.tenants {
+		if ev, err := p.model.Event(p.Context(), tenant.Key, p.events[event]); err == nil {
+			return ev
+		}
+	}
+	return store.Event{}
+}
+
+func (p *pair) compact(rt *rapid.T) {
+	p.T = rt
+	for _, st := range []store.Store{p.tested, p.model} {
+		for more := true; more; {
+			var err error
+			if more, err = st.CompactRollups(p.Context(), p.now); err != nil {
+				p.Fatal(err)
+			}
+			if p.chance(20) && st == p.tested { // in the middle of it
+				break
+			}
+		}
+	}
+}
+
+// recount finds nothing wrong in either.
+func (p *pair) recount(rt *rapid.T) {
+	p.T = rt
+	read(p, "Recount", func(st store.Store) (store.Recounted, error) {
+		found, err := st.Recount(p.Context(), p.now)
+		if found.Wrong != 0 {
+			p.Errorf("%d of %d rollups were wrong: %v", found.Wrong, found.Rollups, found.Off)
+		}
+		found.Rollups = 0 // each store has its own
+		return found, err
+	})
 }

@@ -138,6 +138,26 @@ func (p *pair) readDelivery(rt *rapid.T) {
 	})
 }
 
+func (p *pair) readSums(rt *rapid.T) {
+	p.T = rt
+	unit := rapid.SampledFrom([]store.Unit{store.Minute, store.Hour, store.Day}).Draw(rt, "unit")
+	q := store.SumQuery{
+		Tenant: p.tenant().Key, Unit: unit, To: unit.Start(p.now).Add(unit.Length()),
+		From: unit.Start(p.now.Add(-unit.Kept())).Add(unit.Length()),
+		Each: p.chance(50), ByType: p.chance(50),
+	}
+	if p.chance(50) {
+		q.Endpoint = p.endpoint().Key
+	}
+	if p.chance(30) {
+		q.Type = p.pick("a", "b", "c")
+	}
+	if p.chance(30) {
+		q.From = unit.Start(p.now.Add(-time.Duration(rapid.IntRange(0, 40).Draw(rt, "hours")) * time.Hour))
+	}
+	read(p, "Sums", func(st store.Store) ([]store.Sum, error) { return st.Sums(p.Context(), q) })
+}
+
 // compareBacklog looks at all that is open, after each operation.
 func (p *pair) compareBacklog(rt *rapid.T) {
 	p.T = rt

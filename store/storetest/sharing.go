@@ -147,6 +147,12 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("DeleteOutbox", nil, w.DeleteOutbox(ctx, []store.OutboxKey{1}))
 	count, err := w.CountOutbox(ctx, 1)
 	call("CountOutbox", count, err)
+	sums, err := w.Sums(ctx, w.always())
+	call("Sums", sums, err)
+	more, err := w.CompactRollups(ctx, w.now)
+	call("CompactRollups", more, err)
+	recounted, err := w.Recount(ctx, w.now)
+	call("Recount", recounted, err)
 
 	event, err := w.Event(ctx, 1, 1)
 	call("Event", event, err)

@@ -161,6 +161,16 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"DeliveryFiltersNarrow", deliveryFiltersNarrow},
 		{"FilteredDeliveriesAreExaminedByStateAndTime", filteredDeliveriesAreExaminedByStateAndTime},
 		{"UntriedEventsAreThoseThatCouldBeSent", untriedEventsAreThoseThatCouldBeSent},
+		{"SumsCountWhatIsStored", sumsCountWhatIsStored},
+		{"SumsTellWhenItWas", sumsTellWhenItWas},
+		{"SumsTellTypesApart", sumsTellTypesApart},
+		{"FirstTypesAreCountedApart", firstTypesAreCountedApart},
+		{"OnlyWhatIsStoredIsCounted", onlyWhatIsStoredIsCounted},
+		{"EveryDoorIsCounted", everyDoorIsCounted},
+		{"UpkeepChangesNoSum", upkeepChangesNoSum},
+		{"LateAttemptCountsWhereItBelongs", lateAttemptCountsWhereItBelongs},
+		{"RollupsGoAfterTheirTime", rollupsGoAfterTheirTime},
+		{"RecountCanBeCutShort", recountCanBeCutShort},
 
 		{"RecordsAreNotShared", recordsAreNotShared},
 		{"EndedContextChangesNothing", endedContextChangesNothing},
@@ -175,6 +185,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"ReaderSeesAnEventWithItsDeliveries", readerSeesAnEventWithItsDeliveries},
 		{"DeliveryIsAlwaysSomewhere", deliveryIsAlwaysSomewhere},
 		{"DeliveryIsOnOnePageThoughItEnds", deliveryIsOnOnePageThoughItEnds},
+		{"SumsSeeAllThatWasStored", sumsSeeAllThatWasStored},
 		{"CloseWaitsForWhatIsUnderWay", closeWaitsForWhatIsUnderWay},
 	} {
 		t.Run(c.promise, func(t *testing.T) { c.holds(newWorld(t, open(t))) })

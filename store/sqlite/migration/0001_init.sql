@@ -288,3 +288,61 @@ CREATE TABLE ledger_block (
 	key     INTEGER PRIMARY KEY,
 	entries BLOB NOT NULL
 ) STRICT;
+
+-- What was counted, by unit (1 minute, 2 hour, 3 day), start (units since 1970), tenant,
+-- endpoint and type. Accepted events are under endpoint 0. counts holds a byte for what
+-- is counted and a varint, for all numbers that are not 0. The key begins with the start,
+-- so that what is written at a time is together.
+CREATE TABLE rollup (
+	unit     INTEGER NOT NULL,
+	start    INTEGER NOT NULL,
+	tenant   INTEGER NOT NULL,
+	endpoint INTEGER NOT NULL,
+	type     INTEGER NOT NULL, -- number of a rollup_type; 0 for those without one
+	counts   BLOB NOT NULL,
+	PRIMARY KEY (unit, start, tenant, endpoint, type)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE rollup_type (
+	tenant INTEGER NOT NULL,
+	type   TEXT NOT NULL,
+	number INTEGER NOT NULL,
+	PRIMARY KEY (tenant, type)
+) STRICT, WITHOUT ROWID;
+
+-- What each transaction has counted, until it is folded into the rollups of minutes.
+CREATE TABLE rollup_journal (
+	number  INTEGER PRIMARY KEY,
+	entries BLOB NOT NULL -- place and counts, one after the other
+) STRICT;
+
+-- How far each step has come, as a key of the rollups, inclusive: 1 from the journal's
+-- rows up to through into minutes, 2 from minutes into hours, 3 from hours into days.
+CREATE TABLE rollup_progress (
+	step     INTEGER PRIMARY KEY,
+	start    INTEGER NOT NULL,
+	tenant   INTEGER NOT NULL,
+	endpoint INTEGER NOT NULL,
+	type     INTEGER NOT NULL,
+	through  INTEGER NOT NULL
+) STRICT;
+INSERT INTO rollup_progress (step, start, tenant, endpoint, type, through)
+	VALUES (1, -9223372036854775808, 0, 0, 0, 0), (2, -9223372036854775808, 0, 0, 0, 0), (3, -9223372036854775808, 0, 0, 0, 0);
+
+-- Where a recount adds up, one transaction long; empty otherwise.
+CREATE TABLE rollup_recount (
+	unit     INTEGER NOT NULL,
+	start    INTEGER NOT NULL,
+	tenant   INTEGER NOT NULL,
+	endpoint INTEGER NOT NULL,
+	type     INTEGER NOT NULL,
+	counts   BLOB NOT NULL,
+	PRIMARY KEY (unit, start, tenant, endpoint, type)
+) STRICT, WITHOUT ROWID;
+
+-- From which instant on a tenant's history is whole, each the beginning of a day: before
+-- it a sweep has deleted attempts, or events with how their deliveries ended.
+CREATE TABLE whole_since (
+	tenant   INTEGER PRIMARY KEY,
+	attempts INTEGER NOT NULL,
+	events   INTEGER NOT NULL
+) STRICT;
