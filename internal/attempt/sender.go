@@ -111,12 +111,13 @@ func (s *Sender) payload(ctx context.Context, d lane.Delivery) (*store.Payload, 
 // obstacle says why a delivery has no place at its endpoint any more. A send has one, and
 // an event that is for this endpoint only, whatever the endpoint hears of.
 func obstacle(d *lane.Delivery, endpoint *webhook.Endpoint, payload *store.Payload) webhook.Reason {
+	asked := d.Send != 0 || payload.Only != 0 && payload.Only == d.Endpoint
 	switch {
 	case payload.Event == 0:
 		return webhook.PayloadExpunged
 	case endpoint.Disabled:
 		return webhook.EndpointDisabled
-	case d.Send == 0 && payload.Only != d.Endpoint && !endpoint.Hears(payload.Type, payload.Channels):
+	case !asked && !endpoint.Hears(payload.Type, payload.Channels):
 		return webhook.FilterChanged
 	}
 	return ""

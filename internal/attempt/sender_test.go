@@ -304,3 +304,31 @@ func TestSendEndsWithoutAnAttemptWhereNothingCanBeSent(t *testing.T) {
 		})
 	}
 }
+
+// What is asked for, by a send or an event that is for the endpoint only, goes there
+// whatever it hears of, and nowhere else.
+func TestWhatIsAskedForIsSentWhateverTheEndpointHearsOf(t *testing.T) {
+	for name, test := range map[string]struct {
+		delivery lane.Delivery
+		only     store.EndpointKey
+		want     webhook.State
+	}{
+		"a send":                {lane.Delivery{Endpoint: 5, Send: 1}, 0, webhook.Succeeded},
+		"for it only":           {lane.Delivery{Endpoint: 5}, 5, webhook.Succeeded},
+		"for another one only":  {lane.Delivery{Endpoint: 5}, 6, webhook.Cancelled},
+		"neither of them":       {lane.Delivery{Endpoint: 5}, 0, webhook.Cancelled},
+		"for it, and expunged":  {lane.Delivery{Endpoint: 5, Payload: &store.Payload{Only: 5}}, 0, webhook.Cancelled},
+		"for it, a second time": {lane.Delivery{Endpoint: 5, Tried: 1}, 5, webhook.Succeeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &desk{
+				endpoint: webhook.Endpoint{EventTypes: []string{"other"}}, result: answer(200),
+				payload: store.Payload{Event: 3, Type: "invoice.paid", Only: test.only},
+			}
+			out, _, err := d.sender().Send(t.Context(), test.delivery)
+			if err != nil || out.State != test.want || len(d.delivered) > 0 != (test.want == webhook.Succeeded) {
+				t.Errorf("%v, sent %d times, %v; want %v", out.State, len(d.delivered), err, test.want)
+			}
+		})
+	}
+}
