@@ -70,6 +70,15 @@ func (a *Accept) Bytes() int {
 	return size
 }
 
+// Opens is how many deliveries the event opens: a deferred one counts as one, until it is
+// matched to endpoints.
+func (a *Accept) Opens() int {
+	if !a.DeliverAt.IsZero() {
+		return 1
+	}
+	return len(a.Endpoints)
+}
+
 // Verdict is what became of an Accept.
 type Verdict struct {
 	Kind VerdictKind

@@ -14,11 +14,11 @@ type Deferred interface {
 	// due: zero where there are none, and not looked for where limit is reached.
 	Due(ctx context.Context, now time.Time, limit int) (due []DeferredEvent, next time.Time, err error)
 	// Promote opens the deliveries of deferred events, as Openings due at the event's
-	// DueAt, in one transaction. One verdict is returned for each, in order: Gone, for an
+	// DueAt, in one transaction. What became of each is returned in order: Gone, for an
 	// event that was promoted or cancelled before, or is deleted or has no payload any
 	// more; TenantGone, where it gets no deliveries; Rerouted, where nothing is changed; or
 	// Accepted. Only after Rerouted is the event still deferred.
-	Promote(ctx context.Context, now time.Time, promotions []Promotion) ([]VerdictKind, error)
+	Promote(ctx context.Context, now time.Time, promotions []Promotion) ([]Promoted, error)
 	// CancelEvent ends the deferral of a tenant's event for good: it gets its CancelledAt,
 	// and no deliveries. Announcements are put into the outbox, about the event. It returns
 	// ErrNotFound for no such event, and ErrNotDeferred for one that is not deferred, or
@@ -44,4 +44,12 @@ type Promotion struct {
 	// RouteVersion is the version of the Routes that Endpoints were chosen from.
 	RouteVersion int64
 	Endpoints    []EndpointKey
+}
+
+// Promoted is what became of a Promotion.
+type Promoted struct {
+	Kind VerdictKind
+	// Endpoints are those at which a delivery was opened: with Accepted, all that had none
+	// before.
+	Endpoints []EndpointKey
 }

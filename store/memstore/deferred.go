@@ -50,37 +50,46 @@ func (db *state) waiting() []store.DeferredEvent {
 }
 
 // Promote opens the deliveries of deferred events.
-func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Promotion) ([]store.VerdictKind, error) {
-	return get(ctx, s, "Promote", func(db *state) ([]store.VerdictKind, error) {
-		verdicts := make([]store.VerdictKind, len(promotions))
+func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Promotion) ([]store.Promoted, error) {
+	return get(ctx, s, "Promote", func(db *state) ([]store.Promoted, error) {
+		promoted := make([]store.Promoted, len(promotions))
 		for i := range promotions {
-			verdicts[i] = db.promote(&promotions[i])
+			promoted[i] = db.promote(&promotions[i])
 		}
-		return verdicts, nil
+		return promoted, nil
 	})
 }
 
-func (db *state) promote(p *store.Promotion) store.VerdictKind {
-	if _, waits := db.deferred[p.Event]; !waits {
+func (db *state) promote(p *store.Promotion) store.Promoted {
+	promoted := store.Promoted{Kind: db.promotable(p)}
+	if promoted.Kind == store.Rerouted {
+		return promoted
+	}
+	delete(db.deferred, p.Event)
+	if promoted.Kind != store.Accepted {
+		return promoted
+	}
+	for _, ep := range p.Endpoints {
+		if db.openDelivery(&store.Opening{Tenant: p.Tenant, Endpoint: ep, Event: p.Event, DueAt: p.DueAt}) {
+			promoted.Endpoints = append(promoted.Endpoints, ep)
+		}
+	}
+	return promoted
+}
+
+func (db *state) promotable(p *store.Promotion) store.VerdictKind {
+	ev := db.events[p.Event]
+	if _, waits := db.deferred[p.Event]; !waits || ev == nil || ev.Payload == nil {
 		return store.Gone
 	}
 	t, err := db.tenant(p.Tenant)
-	verdict := store.Accepted
-	switch ev := db.events[p.Event]; {
-	case ev == nil || ev.Payload == nil:
-		verdict = store.Gone
+	switch {
 	case err != nil:
-		verdict = store.TenantGone
+		return store.TenantGone
 	case t.routes != p.RouteVersion:
 		return store.Rerouted
 	}
-	delete(db.deferred, p.Event)
-	if verdict == store.Accepted {
-		for _, ep := range p.Endpoints {
-			db.openDelivery(&store.Opening{Tenant: p.Tenant, Endpoint: ep, Event: p.Event, DueAt: p.DueAt})
-		}
-	}
-	return verdict
+	return store.Accepted
 }
 
 // CancelEvent ends the deferral of an event for good.

@@ -49,11 +49,11 @@ func scanDeferred(r *row) store.DeferredEvent {
 }
 
 // Promote opens the deliveries of deferred events.
-func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Promotion) ([]store.VerdictKind, error) {
-	verdicts := make([]store.VerdictKind, len(promotions))
+func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Promotion) ([]store.Promoted, error) {
+	promoted := make([]store.Promoted, len(promotions))
 	err := s.write(ctx, func(ctx context.Context, w *writer) (err error) {
 		for i := range promotions {
-			if verdicts[i], err = w.promote(ctx, &promotions[i]); err != nil {
+			if promoted[i], err = w.promote(ctx, &promotions[i]); err != nil {
 				return err
 			}
 		}
@@ -62,29 +62,32 @@ func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Pro
 	if err != nil {
 		return nil, err
 	}
-	return verdicts, nil
+	return promoted, nil
 }
 
 const sendableEventSQL = `SELECT 1 FROM event WHERE key = ? AND payload IS NOT NULL`
 
-func (w *writer) promote(ctx context.Context, p *store.Promotion) (store.VerdictKind, error) {
+func (w *writer) promote(ctx context.Context, p *store.Promotion) (promoted store.Promoted, err error) {
 	if there, err := w.has(ctx, deferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || !there {
-		return store.Gone, err
+		return store.Promoted{Kind: store.Gone}, err
 	}
-	verdict, err := w.promotable(ctx, p)
-	if err != nil || verdict == store.Rerouted {
-		return verdict, err
+	promoted.Kind, err = w.promotable(ctx, p)
+	if err != nil || promoted.Kind == store.Rerouted {
+		return promoted, err
 	}
-	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || verdict != store.Accepted {
-		return verdict, err
+	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || promoted.Kind != store.Accepted {
+		return promoted, err
 	}
 	for _, endpoint := range p.Endpoints {
-		opening := store.Opening{Tenant: p.Tenant, Endpoint: endpoint, Event: p.Event, DueAt: p.DueAt}
-		if _, err := w.openLater(ctx, &opening); err != nil {
-			return 0, err
+		opened, err := w.openLater(ctx, &store.Opening{Tenant: p.Tenant, Endpoint: endpoint, Event: p.Event, DueAt: p.DueAt})
+		if err != nil {
+			return promoted, err
+		}
+		if opened {
+			promoted.Endpoints = append(promoted.Endpoints, endpoint)
 		}
 	}
-	return verdict, nil
+	return promoted, nil
 }
 
 // promotable is the verdict on a promotion of an event that is deferred.

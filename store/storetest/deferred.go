@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -45,11 +44,14 @@ func (w *world) promotion(endpoints ...store.EndpointKey) store.Promotion {
 	return p
 }
 
-func (w *world) promote(promotions ...store.Promotion) []store.VerdictKind {
+func (w *world) promote(promotions ...store.Promotion) (kinds []store.VerdictKind) {
 	w.Helper()
-	verdicts, err := w.Promote(w.ctx, w.now, promotions)
+	promoted, err := w.Promote(w.ctx, w.now, promotions)
 	w.must(err)
-	return verdicts
+	for _, p := range promoted {
+		kinds = append(kinds, p.Kind)
+	}
+	return kinds
 }
 
 func deferredEventIsStoredWholeAndWaits(w *world) {
@@ -111,7 +113,9 @@ func promotedEventWaitsAtItsEndpoints(w *world) {
 	due := w.now.Add(time.Minute)
 	w.now = w.now.Add(time.Hour)
 	p := w.promotion(a, b, a)
-	same(w, "promoted", w.promote(p), []store.VerdictKind{store.Accepted})
+	promoted, err := w.Promote(w.ctx, w.now, []store.Promotion{p})
+	w.must(err)
+	same(w, "promoted", promoted, []store.Promoted{{Kind: store.Accepted, Endpoints: []store.EndpointKey{a, b}}})
 	for _, ep := range []store.EndpointKey{a, b} {
 		same(w, "delivery", w.delivery(ep, event), store.DeliveryRecord{Endpoint: ep, Event: event, State: webhook.Waiting, RetryAt: due})
 		same(w, "waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 9)), []store.Open{{Event: event, RetryAt: due}})
@@ -127,6 +131,24 @@ func promotedEventWaitsAtItsEndpoints(w *world) {
 	same(w, "sent", w.delivery(a, event).State, webhook.Succeeded)
 	same(w, "and once more", w.promote(p), []store.VerdictKind{store.Gone})
 	same(w, "which opens nothing", w.delivery(a, event).State, webhook.Succeeded)
+}
+
+func promotionLeavesADeliveryThatIsThere(w *world) {
+	tenant := w.tenant()
+	open, ended, fresh := w.endpoint(tenant), w.endpoint(tenant), w.endpoint(tenant)
+	event := w.deferred(tenant, time.Minute)
+	due := w.now.Add(time.Second)
+	_, _, err := w.InsertSends(w.ctx, w.now, nil, []store.Opening{
+		{Tenant: tenant, Endpoint: open, Event: event, DueAt: due}, {Tenant: tenant, Endpoint: ended, Event: event, DueAt: due},
+	}, nil)
+	w.must(err)
+	w.record(w.outcome(tenant, ended, event, 0, webhook.Succeeded))
+	w.now = w.now.Add(time.Hour)
+	promoted, err := w.Promote(w.ctx, w.now, []store.Promotion{w.promotion(open, ended, fresh)})
+	w.must(err)
+	same(w, "promoted", promoted, []store.Promoted{{Kind: store.Accepted, Endpoints: []store.EndpointKey{fresh}}})
+	same(w, "open", w.delivery(open, event).RetryAt, due)
+	same(w, "ended", w.delivery(ended, event).State, webhook.Succeeded)
 }
 
 func eachPromotionHasItsVerdict(w *world) {
@@ -234,7 +256,7 @@ func eventIsPromotedOrCancelled(w *world) {
 					if err != nil {
 						w.Error(err)
 					}
-					promoted <- slices.Equal(verdicts, []store.VerdictKind{store.Accepted})
+					promoted <- len(verdicts) == 1 && verdicts[0].Kind == store.Accepted
 					return
 				}
 				cancelled <- w.CancelEvent(w.ctx, tenant, event, w.now, store.Announcement{Type: "a"}) == nil

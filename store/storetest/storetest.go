@@ -121,6 +121,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"DeferredEventIsStoredWholeAndWaits", deferredEventIsStoredWholeAndWaits},
 		{"DueIsSoonestFirst", dueIsSoonestFirst},
 		{"PromotedEventWaitsAtItsEndpoints", promotedEventWaitsAtItsEndpoints},
+		{"PromotionLeavesADeliveryThatIsThere", promotionLeavesADeliveryThatIsThere},
 		{"EachPromotionHasItsVerdict", eachPromotionHasItsVerdict},
 		{"CancelledEventNeverComesDue", cancelledEventNeverComesDue},
 		{"DeferredEventsCountAsOpen", deferredEventsCountAsOpen},
