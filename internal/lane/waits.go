@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 )
@@ -80,13 +81,20 @@ func (w *waits) emptied() waits { return waits{due: w.due, waiting: w.waiting[:0
 // capacity is how many it has memory for.
 func (w *waits) capacity() int { return max(len(w.due.ring), cap(w.waiting)) }
 
-// byDue is a heap of waiting deliveries, the soonest on top.
+// byDue is a heap of waiting deliveries, the soonest on top; of those that are due at once,
+// as deferred events often are, the one that was made first.
 type byDue []Delivery
 
-func (h byDue) Len() int           { return len(h) }
-func (h byDue) Less(i, j int) bool { return h[i].Due.Before(h[j].Due) }
-func (h byDue) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *byDue) Push(x any)        { *h = append(*h, x.(Delivery)) }
+func (h byDue) Len() int { return len(h) }
+func (h byDue) Less(i, j int) bool {
+	a, b := &h[i], &h[j]
+	if order := a.Due.Compare(b.Due); order != 0 {
+		return order < 0
+	}
+	return cmp.Or(cmp.Compare(a.Event, b.Event), cmp.Compare(a.Send, b.Send)) < 0
+}
+func (h byDue) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *byDue) Push(x any)   { *h = append(*h, x.(Delivery)) }
 func (h *byDue) Pop() any {
 	last := len(*h) - 1
 	item := (*h)[last]
