@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/neohook/neohook/internal/operational"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -30,8 +31,10 @@ func (o *Organisation) CancelDelivery(ctx context.Context, tenant webhook.Tenant
 		return err
 	}
 	cancelled := false
+	announce := o.announce(store.About{Tenant: owner.Key}, operational.MessageCancelled)
 	err = o.engine.change(ctx, nil, func(ctx context.Context) error {
-		did, err := o.engine.store.Cancel(ctx, now(), []store.DeliveryRef{ref})
+		did, err := o.engine.store.Cancel(ctx, now(), []store.DeliveryRef{ref}, announce...)
+		o.engine.outbox.Added(len(announce))
 		if err != nil {
 			return fmt.Errorf("neohook: cancel delivery: %w", err)
 		}

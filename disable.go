@@ -1,22 +1,35 @@
 package neohook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"github.com/neohook/neohook/internal/failing"
+	"github.com/neohook/neohook/internal/operational"
 	"github.com/neohook/neohook/store"
 )
 
 // gone turns off an endpoint whose receiver says that it is gone for good.
 func (e *Engine) gone(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) {
-	if err := e.disable(ctx, tenant, key); err != nil {
+	if err := e.disable(ctx, tenant, key, e.failing.Since(key)); err != nil {
 		e.opts.Logger.WarnContext(ctx, "endpoint answered 410 and could not be disabled", "error", err)
 	}
 }
 
-func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) error {
+// disable turns off an endpoint that has failed since an instant; zero is from now on.
+func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.EndpointKey, since time.Time) error {
+	routes, err := e.routes.Routes(ctx, tenant)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	since = cmp.Or(since, now()).UTC().Truncate(time.Microsecond)
+	announce := e.herald.Announce(routes.Tenant.Organisation, store.About{Tenant: tenant, Endpoint: key},
+		operational.Details{FailSince: since}, operational.EndpointDisabled)
 	for range maxTries {
 		endpoint, err := e.store.Endpoint(ctx, tenant, key)
 		if errors.Is(err, store.ErrNotFound) || (err == nil && endpoint.Disabled) {
@@ -26,7 +39,7 @@ func (e *Engine) disable(ctx context.Context, tenant store.TenantKey, key store.
 			return err
 		}
 		endpoint.Disabled = true
-		again, err := e.writeEndpoint(ctx, &endpoint, nil)
+		again, err := e.writeEndpoint(ctx, &endpoint, nil, announce...)
 		if err == nil {
 			e.failing.Forget(key)
 		}
@@ -72,7 +85,7 @@ func (e *Engine) heed(ctx context.Context, notice failing.Notice) {
 		return
 	}
 	if err == nil {
-		err = e.disable(ctx, notice.Tenant, notice.Endpoint)
+		err = e.disable(ctx, notice.Tenant, notice.Endpoint, notice.Since)
 	}
 	if err != nil { // the next failure tells again
 		log.WarnContext(ctx, "endpoint has failed for too long and could not be disabled", "error", err)

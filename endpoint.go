@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/neohook/neohook/internal/operational"
 	"github.com/neohook/neohook/signature"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
@@ -82,7 +83,12 @@ func (o *Organisation) CreateEndpoint(ctx context.Context, tenant webhook.Tenant
 			if err := o.mayHaveMore(ctx, owner.Key); err != nil {
 				return err
 			}
-			err := o.engine.store.InsertEndpoint(ctx, made, once)
+			if o.id == OperationalOrganisation {
+				o.engine.herald.Meet(owner.Key, owner.UID)
+			}
+			announce := o.announce(store.About{Tenant: owner.Key, Endpoint: made.Key}, operational.EndpointCreated)
+			err := o.engine.store.InsertEndpoint(ctx, made, once, announce...)
+			o.engine.outbox.Added(len(announce))
 			o.engine.changed(ctx, owner.Key)
 			if errors.Is(err, store.ErrNotFound) {
 				return translate(err, "tenant", string(tenant))
@@ -157,14 +163,15 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 		return webhook.Endpoint{}, err
 	}
 	for range maxTries {
-		next, changes, err := o.changeEndpoint(ctx, &owner, &stored, change)
+		next, told, changes, err := o.changeEndpoint(ctx, &owner, &stored, change)
 		if err != nil {
 			return webhook.Endpoint{}, err
 		}
 		if !changes && once == nil {
 			return o.showEndpoint(&owner)(&stored)
 		}
-		again, err := o.engine.writeEndpoint(ctx, &next, once)
+		announce := o.announce(store.About{Tenant: owner.Key, Endpoint: next.Key}, told...)
+		again, err := o.engine.writeEndpoint(ctx, &next, once, announce...)
 		if err == nil {
 			if next.Disabled != stored.Disabled || next.Paused != stored.Paused {
 				o.engine.failing.Forget(next.Key)
@@ -183,41 +190,58 @@ func (o *Organisation) updateEndpoint(ctx context.Context, tenant webhook.Tenant
 
 // writeEndpoint stores the next version of an endpoint. It returns true where somebody
 // else was faster.
-func (e *Engine) writeEndpoint(ctx context.Context, next *store.Endpoint, once *store.Once) (bool, error) {
+func (e *Engine) writeEndpoint(ctx context.Context, next *store.Endpoint, once *store.Once, announce ...store.Announcement) (bool, error) {
 	next.UpdatedAt = now()
 	next.Version++
-	err := e.store.UpdateEndpoint(ctx, *next, once)
+	err := e.store.UpdateEndpoint(ctx, *next, once, announce...)
+	e.outbox.Added(len(announce))
 	e.changed(ctx, next.Tenant)
 	return errors.Is(err, store.ErrStale), err
 }
 
-// changeEndpoint returns what change makes of a stored endpoint, and whether that is
-// anything else.
-func (o *Organisation) changeEndpoint(ctx context.Context, owner *store.Tenant, stored *store.Endpoint, change func(*webhook.Endpoint) error) (next store.Endpoint, changes bool, _ error) {
+// changeEndpoint returns what change makes of a stored endpoint, the operational events
+// that tell of it, and whether that is anything else.
+func (o *Organisation) changeEndpoint(ctx context.Context, owner *store.Tenant, stored *store.Endpoint, change func(*webhook.Endpoint) error) (next store.Endpoint, told []string, changes bool, _ error) {
 	show := o.showEndpoint(owner)
 	before, err := show(stored)
 	if err != nil {
-		return next, false, err
+		return next, nil, false, err
 	}
 	after, err := show(stored) // again, as the two must not share maps
 	if err != nil {
-		return next, false, err
+		return next, nil, false, err
 	}
 	if err := change(&after); err != nil {
-		return next, false, err
+		return next, nil, false, err
 	}
 	if err := checkEndpoint(&after); err != nil {
-		return next, false, err
+		return next, nil, false, err
 	}
 	if err := o.checkTypes(ctx, before.EventTypes, after.EventTypes); err != nil {
-		return next, false, err
+		return next, nil, false, err
 	}
 	next = *stored
 	if err := o.engine.records.PutEndpoint(&next, &after); err != nil {
-		return next, false, err
+		return next, nil, false, err
 	}
 	settled, err := show(&next) // what is sealed is never twice the same
-	return next, !reflect.DeepEqual(before, settled), err
+	return next, toldOf(before, settled), !reflect.DeepEqual(before, settled), err
+}
+
+// toldOf lists the operational events that tell of a change of an endpoint. Headers are
+// nobody's business but the receiver's.
+func toldOf(before, after webhook.Endpoint) (types []string) {
+	switch {
+	case after.Paused && !before.Paused:
+		types = append(types, operational.EndpointPaused)
+	case before.Paused && !after.Paused:
+		types = append(types, operational.EndpointResumed)
+	}
+	before.Paused, before.Headers = after.Paused, after.Headers
+	if !reflect.DeepEqual(before, after) {
+		types = append(types, operational.EndpointUpdated)
+	}
+	return types
 }
 
 // checkEndpoint is Validate, and that there is a Secret.
@@ -241,9 +265,11 @@ func (o *Organisation) DeleteEndpoint(ctx context.Context, tenant webhook.Tenant
 	if err != nil {
 		return err
 	}
-	if err = o.engine.store.DeleteEndpoint(ctx, owner.Key, stored.Key, now()); err == nil {
+	announce := o.announce(store.About{Tenant: owner.Key, Endpoint: stored.Key}, operational.EndpointDeleted)
+	if err = o.engine.store.DeleteEndpoint(ctx, owner.Key, stored.Key, now(), announce...); err == nil {
 		o.engine.failing.Forget(stored.Key)
 	}
+	o.engine.outbox.Added(len(announce))
 	o.engine.changed(ctx, owner.Key)
 	return translate(err, "endpoint", string(ref))
 }

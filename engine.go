@@ -71,6 +71,9 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	}
 	e.paused.Store(instance.Paused)
 	e.lanes.Pause(time.Now(), instance.Paused)
+	if err := e.prepareOperational(ctx); err != nil {
+		return nil, fmt.Errorf("neohook: operational events: %w", err)
+	}
 	return e, nil
 }
 
@@ -153,6 +156,7 @@ func (e *Engine) changed(ctx context.Context, tenant store.TenantKey) {
 		before = held.Keys()
 	}
 	e.routes.Refresh(tenant)
+	e.herald.Changed(context.WithoutCancel(ctx), tenant)
 	// The change is stored: that its caller goes away must not keep it from the lanes.
 	if err := e.lanes.Changed(context.WithoutCancel(ctx), tenant, before); err != nil {
 		e.opts.Logger.WarnContext(ctx, "change of an endpoint reaches its open deliveries late", "error", err)

@@ -42,6 +42,8 @@ var (
 	ErrTooManySends = errors.New("neohook: too many manual sends wait at the endpoint")
 	// ErrDeliveryEnded is returned by CancelDelivery for one that ended otherwise.
 	ErrDeliveryEnded = errors.New("neohook: delivery has ended")
+	// ErrNotDeferred is returned by CancelEvent for an event that was not deferred, or is due.
+	ErrNotDeferred = errors.New("neohook: event does not wait for its time")
 	// ErrStopped is returned by Publish once Run has ended.
 	ErrStopped = errors.New("neohook: stopped")
 )

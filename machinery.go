@@ -8,13 +8,17 @@ import (
 	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/internal/attempt"
 	"github.com/neohook/neohook/internal/commit"
+	"github.com/neohook/neohook/internal/deferral"
 	"github.com/neohook/neohook/internal/dispatch"
 	"github.com/neohook/neohook/internal/failing"
 	"github.com/neohook/neohook/internal/feed"
 	"github.com/neohook/neohook/internal/intake"
 	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/operational"
+	"github.com/neohook/neohook/internal/outbox"
 	"github.com/neohook/neohook/internal/outcome"
 	"github.com/neohook/neohook/internal/quota"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -45,6 +49,9 @@ type machinery struct {
 	probes   probes
 	feed     *feed.Feed
 	era      string // of the feed's numbers
+	deferred *deferral.Clock
+	outbox   *outbox.Promoter
+	herald   *operational.Herald
 	// sending is the adapter; adapter is the engine's own, nil where Options has one.
 	sending webhook.Adapter
 	adapter *httpadapter.Adapter
@@ -74,14 +81,43 @@ func (e *Engine) assemble() error {
 	})
 	e.failing = failing.New(e.opts.DisableAfter)
 	e.outcomes = outcome.New()
-	e.outcomes.Judge = e.failing.Judge
+	e.outcomes.Judge = func(o *store.Outcome) { e.herald.Judge(o, e.failing.Judge(o), e.opts.DisableAfter) }
 	e.lanes = dispatch.New(e.laneLimits(), e.store, laneSettings{e.routes, e.opts.EndpointConcurrency}, sender, e.outcomes, e.opts.Logger)
 	e.tally = newTally()
 	e.feed, e.era = feed.New(feed.Limits{}), newEra()
 	e.quota = quota.New(e.opts.MaxTenantBacklog, e.store)
 	e.space = newSpace(e.store, e.opts.MinFreeBytes, e.opts.Logger)
-	e.writer = commit.New(watchedStore{e.store, e.tally}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
+	e.writer = commit.New(watchedStore{e.store, e.tally, func(n int) { e.outbox.Added(n) }}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
+	e.assemblePromotion()
 	return nil
+}
+
+// assemblePromotion makes what turns events into deliveries that nobody publishes at the
+// moment: those that come due, and those that were announced.
+func (e *Engine) assemblePromotion() {
+	e.deferred = deferral.New(deferral.Parts{
+		Store: e.store, Routes: e.routes, Writer: e.writer,
+		Opened: func(now time.Time, openings []store.Opening) {
+			deliveries := make([]lane.Delivery, len(openings))
+			for i, o := range openings {
+				deliveries[i] = lane.Delivery{Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event, Due: o.DueAt}
+			}
+			e.lanes.Await(now, deliveries)
+		},
+		Settled: func(tenant store.TenantKey, deliveries int) {
+			e.tally.promoted.Add(1)
+			e.tally.deliveries.Add(uint64(deliveries)) //nolint:gosec // not negative
+			e.quota.End(tenant, 1)
+			e.quota.Open(tenant, deliveries)
+		},
+		Log: e.opts.Logger,
+	})
+	e.outbox = outbox.New(outbox.Parts{
+		Store: e.store, Intake: e.intake, Routes: e.routes, Quota: e.quota, IDs: e.records.IDs,
+		Ready:    func() bool { _, low := e.space.check(); return !low },
+		Deferred: e.deferred.Note, Log: e.opts.Logger,
+	})
+	e.herald = operational.NewHerald(e.routes, e.outbox.Full, e.opts.Logger)
 }
 
 func (e *Engine) laneLimits() lane.Limits {

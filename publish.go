@@ -47,7 +47,10 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhoo
 	if _, low := o.engine.space.check(); low {
 		return webhook.Event{}, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
 	}
-	accept := acceptOf(&event)
+	accept, err := o.acceptOf(&event)
+	if err != nil {
+		return webhook.Event{}, err
+	}
 	// A tenant whose endpoints change between the routing and the commit is routed again;
 	// one that never stops changing must not hold the publisher for ever.
 	for range maxRoutings {
@@ -73,12 +76,23 @@ const maxRoutings = 100
 var errRoutesChanging = &OverloadedError{Cause: RoutesChanging, RetryAfter: time.Second}
 
 // acceptOf is what the store gets of an event. Its routes are missing.
-func acceptOf(event *webhook.Event) store.Accept {
-	return store.Accept{
+func (o *Organisation) acceptOf(event *webhook.Event) (store.Accept, error) {
+	accept := store.Accept{
 		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels), Tags: slices.Clone(event.Tags),
 		PayloadTTL: event.PayloadTTL,
 		Payload:    append([]byte{}, event.Payload...), // nil would say that it is gone
 	}
+	if event.DeliverAt.IsZero() {
+		return accept, nil
+	}
+	accept.DeliverAt = event.DeliverAt.UTC().Truncate(time.Microsecond)
+	if ahead := time.Until(accept.DeliverAt); ahead < MinDeferral || ahead > MaxDeferral {
+		// Whoever repeats what was accepted in time is told so, however late.
+		if accept.RepeatOnly = o.once != nil; !accept.RepeatOnly {
+			return accept, errDeliverAt()
+		}
+	}
+	return accept, nil
 }
 
 // judged completes an event that the store has accepted, or says why it has not.
@@ -89,8 +103,10 @@ func (o *Organisation) judged(event *webhook.Event, accept *store.Accept, routes
 		event.ID = o.engine.records.IDs.Event(verdict.AcceptedAt, verdict.Event)
 		event.Tenant = o.engine.records.IDs.Tenant(routes.Tenant.CreatedAt, routes.Tenant.Key)
 		event.AcceptedAt = verdict.AcceptedAt
-		event.Channels, event.Tags = accept.Channels, accept.Tags
+		event.Channels, event.Tags, event.DeliverAt = accept.Channels, accept.Tags, accept.DeliverAt
 		return nil
+	case store.NotRepeated:
+		return errDeliverAt()
 	case store.Mismatched:
 		return ErrKeyReused
 	case store.UIDTaken:
@@ -110,12 +126,11 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 	if err != nil {
 		return nil, store.Verdict{}, translate(err, "tenant", string(tenant))
 	}
-	accept.Tenant, accept.RouteVersion = routes.Tenant.Key, routes.Version
-	accept.Endpoints = routes.Match(accept.Type, accept.Channels)
+	route(accept, routes)
 	if accept.Once, err = o.storeOnce(time.Now(), publishOp, int64(routes.Tenant.Key)); err != nil {
 		return nil, store.Verdict{}, err
 	}
-	granted, err := o.engine.quota.Take(ctx, accept.Tenant, len(accept.Endpoints))
+	granted, err := o.engine.quota.Take(ctx, accept.Tenant, accept.Opens())
 	if err != nil {
 		return nil, store.Verdict{}, fmt.Errorf("neohook: publish: %w", err)
 	}
@@ -123,10 +138,26 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 		return nil, store.Verdict{}, &LimitError{ErrBacklogFull, o.engine.opts.MaxTenantBacklog}
 	}
 	verdict, err := o.engine.intake.Submit(ctx, *accept)
+	o.engine.submitted(accept, verdict, err)
+	return routes, verdict, submitError(err)
+}
+
+// route matches an event against routes. A deferred one is matched when it comes due.
+func route(accept *store.Accept, routes *routing.Routes) {
+	accept.Tenant, accept.RouteVersion = routes.Tenant.Key, routes.Version
+	if accept.DeliverAt.IsZero() {
+		accept.Endpoints = routes.Match(accept.Type, accept.Channels)
+	}
+}
+
+// submitted notes what became of an event for which the quota was asked.
+func (e *Engine) submitted(accept *store.Accept, verdict store.Verdict, err error) {
 	// Where nobody knows, what is stored counts.
 	stored := verdict.Kind == store.Accepted || errors.Is(err, store.ErrCommitUnknown)
-	o.engine.quota.Settle(accept.Tenant, len(accept.Endpoints), stored)
-	return routes, verdict, submitError(err)
+	e.quota.Settle(accept.Tenant, accept.Opens(), stored)
+	if stored && !accept.DeliverAt.IsZero() {
+		e.deferred.Note(accept.DeliverAt)
+	}
 }
 
 // submitError tells an error of the intake to a publisher.

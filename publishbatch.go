@@ -3,7 +3,6 @@ package neohook
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
 
@@ -50,12 +49,16 @@ func (o *Organisation) PublishBatch(ctx context.Context, tenant webhook.TenantID
 		event := &b.results[i].Event
 		*event = events[i]
 		event.Tenant = tenant
-		if err := o.checkEvent(ctx, event); err != nil {
+		err := o.checkEvent(ctx, event)
+		var accept store.Accept
+		if err == nil {
+			accept, err = o.acceptOf(event)
+		}
+		if err != nil {
 			b.refuse(i, err)
 			continue
 		}
-		b.open = append(b.open, i)
-		b.accepts = append(b.accepts, acceptOf(event))
+		b.open, b.accepts = append(b.open, i), append(b.accepts, accept)
 	}
 	for range maxRoutings {
 		if err := b.submit(ctx); err != nil {
@@ -136,8 +139,7 @@ func (b *batch) submit(ctx context.Context) error {
 	b.open, b.accepts = nil, nil
 	for j, answer := range answers {
 		i, accept := open[j], &accepts[j]
-		stored := answer.Verdict.Kind == store.Accepted || errors.Is(answer.Err, store.ErrCommitUnknown)
-		engine.quota.Settle(accept.Tenant, len(accept.Endpoints), stored)
+		engine.submitted(accept, answer.Verdict, answer.Err)
 		switch {
 		case answer.Err != nil:
 			b.refuse(i, submitError(answer.Err))
@@ -160,9 +162,8 @@ func (b *batch) submit(ctx context.Context) error {
 func (b *batch) route(routes *routing.Routes) (deliveries int, err error) {
 	for j := range b.accepts {
 		accept := &b.accepts[j]
-		accept.Tenant, accept.RouteVersion = routes.Tenant.Key, routes.Version
-		accept.Endpoints = routes.Match(accept.Type, accept.Channels)
-		deliveries += len(accept.Endpoints)
+		route(accept, routes)
+		deliveries += accept.Opens()
 		if accept.Once, err = b.once(b.open[j], routes.Tenant.Key); err != nil {
 			return 0, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/neohook/neohook/internal/intake"
 	"github.com/neohook/neohook/store"
@@ -33,12 +34,14 @@ func (e *Engine) Run(ctx context.Context) error {
 
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
-	watched := make(chan struct{})
-	go func() { defer close(watched); e.watchFailing(watching) }()
+	var loops sync.WaitGroup
+	for _, loop := range []func(context.Context){e.watchFailing, e.deferred.Run, e.outbox.Run} {
+		loops.Go(func() { loop(watching) })
+	}
 
 	e.lanes.Run(ctx, e.opts.Grace)
 	stopWatching()
-	<-watched
+	loops.Wait()
 	e.intake.Close()
 	stopWriting()
 	if err := <-written; err != nil {

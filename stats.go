@@ -6,6 +6,7 @@ import (
 
 	"github.com/neohook/neohook/adapter/httpadapter"
 	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/outbox"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -19,6 +20,8 @@ type Stats struct {
 	// Paused says that everything is.
 	Paused   bool
 	Attempts AttemptStats
+	Deferred DeferredStats
+	Outbox   OutboxStats
 	// Adapter is what the engine's own adapter says of itself; nil where Options.Adapter
 	// was given.
 	Adapter *httpadapter.HealthReport
@@ -59,6 +62,27 @@ const (
 	GivenUp       Refusal = "given_up" // by the caller's context
 	StoreFailed   Refusal = "store_failed"
 )
+
+// DeferredStats are of events that were published with a DeliverAt.
+type DeferredStats struct {
+	// Promoted were matched to endpoints, or found nobody, when they were due.
+	Promoted uint64
+	// Late is for how long an event is due that was not promoted yet; 0 where there is none.
+	Late time.Duration
+}
+
+// OutboxStats are of events that are stored with what they tell of, and accepted a moment
+// later: operational ones.
+type OutboxStats struct {
+	// Waiting is how many there are at present, as far as is known. Where they reach
+	// MaxWaiting nothing more is told of; what is on its way then comes on top.
+	Waiting    int
+	MaxWaiting int
+	Accepted   uint64
+	// Dropped were not told of for that reason, or could not be accepted, as whoever is told
+	// has as many open deliveries as a tenant may.
+	Dropped uint64
+}
 
 // StoreStats are of the writing of batches.
 type StoreStats struct {
@@ -182,6 +206,9 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Store.FreeBytes, _ = e.space.check()
 	s.Store.MinFreeBytes = max(-1, e.opts.MinFreeBytes)
 	s.Lanes, s.Paused = e.laneStats(), e.Paused()
+	s.Deferred.Late = e.deferred.Late(time.Now())
+	box := e.outbox.Stats()
+	s.Outbox = OutboxStats{Waiting: box.Waiting, MaxWaiting: outbox.Most, Accepted: box.Accepted, Dropped: box.Refused + e.herald.Shed()}
 	if e.adapter != nil {
 		report := e.adapter.HealthCheck(ctx)
 		s.Adapter = &report

@@ -22,7 +22,7 @@ import (
 // tally counts what passes. It stands between the writer and the store, and between the
 // writer and the lanes: what is counted is what is stored.
 type tally struct {
-	accepted, replayed, deliveries atomic.Uint64
+	accepted, replayed, deliveries, promoted atomic.Uint64
 
 	mu          sync.Mutex
 	refused     map[Refusal]uint64
@@ -111,6 +111,8 @@ func refusalOf(err error) Refusal {
 type watchedStore struct {
 	commit.Store
 	tally *tally
+	// announced is told how many events were put into the outbox.
+	announced func(n int)
 }
 
 // Commit counts and times the commits.
@@ -118,6 +120,7 @@ func (w watchedStore) Commit(ctx context.Context, batch *store.Batch) ([]store.V
 	start := time.Now()
 	verdicts, err := w.Store.Commit(ctx, batch)
 	took := time.Since(start)
+	w.announced(announcements(batch.Outcomes))
 	t := w.tally
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,6 +132,19 @@ func (w watchedStore) Commit(ctx context.Context, batch *store.Batch) ([]store.V
 	t.events.observe(float64(len(batch.Accepts)))
 	t.outcomes.observe(float64(len(batch.Outcomes)))
 	return verdicts, nil
+}
+
+// announcements counts them, and those that the store may leave out.
+func announcements(outcomes []store.Outcome) (n int) {
+	for i := range outcomes {
+		if outcomes[i].Announce != nil {
+			n++
+		}
+		if outcomes[i].AnnounceFailing != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // watchedLanes is what the writer sees of the lanes.
@@ -203,7 +219,7 @@ func (t *tally) kindOf(a *store.Attempt) AttemptKind {
 // add adds the counts to s.
 func (t *tally) add(s *Stats) {
 	s.Publish.Accepted, s.Publish.Replayed = t.accepted.Load(), t.replayed.Load()
-	s.Publish.Deliveries = t.deliveries.Load()
+	s.Publish.Deliveries, s.Deferred.Promoted = t.deliveries.Load(), t.promoted.Load()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.Publish.Refused = maps.Clone(t.refused)

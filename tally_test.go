@@ -35,7 +35,7 @@ func (nothing) Reread(time.Time, []store.Lane)                       {}
 func BenchmarkTally(b *testing.B) {
 	const batch = 16
 	t := newTally()
-	st, lanes := watchedStore{nothing{}, t}, watchedLanes{nothing{}, t, quota.New(0, nil), feed.New(feed.Limits{})}
+	st, lanes := watchedStore{nothing{}, t, func(int) {}}, watchedLanes{nothing{}, t, quota.New(0, nil), feed.New(feed.Limits{})}
 	done := make([]outcome.Done, batch)
 	for i := range done {
 		done[i] = outcome.Done{

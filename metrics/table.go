@@ -50,6 +50,13 @@ var plain = []metric[stats]{
 	gauge("publish_waiting_tenants", "Tenants with events that wait to be stored.", func(s *stats) int { return s.Publish.Tenants }),
 	seconds("publish_delay_seconds", "How long the latest event to be taken for storing, or turned away, had waited.", func(s *stats) time.Duration { return s.Publish.Delay }),
 
+	counter("deferred_promoted_total", "Deferred events that were matched to endpoints when they were due.", func(s *stats) uint64 { return s.Deferred.Promoted }),
+	seconds("deferred_late_seconds", "For how long a deferred event is due that was not matched to endpoints yet.", func(s *stats) time.Duration { return s.Deferred.Late }),
+	gauge("outbox_events", "Operational events that wait to be accepted.", func(s *stats) int { return s.Outbox.Waiting }),
+	gauge("outbox_events_limit", "Operational events that may wait before nothing more is told of.", func(s *stats) int { return s.Outbox.MaxWaiting }),
+	counter("outbox_accepted_total", "Operational events that were accepted.", func(s *stats) uint64 { return s.Outbox.Accepted }),
+	counter("outbox_dropped_total", "Operational events that were dropped: too many waited, or whoever is told has too many open deliveries.", func(s *stats) uint64 { return s.Outbox.Dropped }),
+
 	counter("commit_failures_total", "Transactions that the store did not take.", func(s *stats) uint64 { return s.Store.CommitFailures }),
 	gauge("store_free_bytes", "Bytes that can still be written where the store is; -1 where the store can't tell.", func(s *stats) int64 { return s.Store.FreeBytes }),
 	gauge("store_free_bytes_minimum", "Bytes that must be free there, or events are refused; -1 where that is not watched.", func(s *stats) int64 { return s.Store.MinFreeBytes }),

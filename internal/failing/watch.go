@@ -69,10 +69,11 @@ func (w *Watch) Load(ctx context.Context, st store.Failures) error {
 }
 
 // Judge notes what an outcome says of its endpoint, and in the outcome what is to be
-// stored of that. Outcomes are judged in the order in which they are stored, each once.
-func (w *Watch) Judge(o *store.Outcome) {
+// stored of that. Outcomes are judged in the order in which they are stored, each once. It
+// returns the Notice that it has left, or nil.
+func (w *Watch) Judge(o *store.Outcome) (left *Notice) {
 	if o.Attempt == nil || o.Attempt.Trigger != webhook.Scheduled {
-		return
+		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -88,20 +89,21 @@ func (w *Watch) Judge(o *store.Outcome) {
 		if !fails {
 			now.Since = at
 		}
-		w.tell(o, &now, at)
+		left = w.tell(o, &now, at)
 		if now != was {
 			w.failing[o.Endpoint] = now
 			o.Failing = &now
 		}
 	}
+	return left
 }
 
 // tell leaves a notice where a mark of the time is passed. That of 100 percent is left
 // again with each failure, in case the endpoint could not be disabled before.
-func (w *Watch) tell(o *store.Outcome, f *store.Failing, at time.Time) {
+func (w *Watch) tell(o *store.Outcome, f *store.Failing, at time.Time) *Notice {
 	const half, most, all = 50, 90, 100
 	if w.after < 0 {
-		return
+		return nil
 	}
 	percent := 0
 	switch passed := at.Sub(f.Since); {
@@ -113,14 +115,16 @@ func (w *Watch) tell(o *store.Outcome, f *store.Failing, at time.Time) {
 		percent = half
 	}
 	if percent <= f.Told {
-		return
+		return nil
 	}
 	f.Told = min(percent, most)
-	w.notices[o.Endpoint] = Notice{Tenant: o.Tenant, Endpoint: o.Endpoint, Since: f.Since, At: at, Percent: percent}
+	left := Notice{Tenant: o.Tenant, Endpoint: o.Endpoint, Since: f.Since, At: at, Percent: percent}
+	w.notices[o.Endpoint] = left
 	select {
 	case w.bell <- struct{}{}:
 	default:
 	}
+	return &left
 }
 
 // Since returns when the first failure of an endpoint since its last success ended; zero

@@ -96,9 +96,12 @@ func (q *Quota) Settle(tenant store.TenantKey, n int, stored bool) {
 	}
 }
 
+// Open says that n deliveries of a tenant were opened for which nobody asked.
+func (q *Quota) Open(tenant store.TenantKey, n int) { q.End(tenant, -n) }
+
 // End says that n deliveries of a tenant have ended.
 func (q *Quota) End(tenant store.TenantKey, n int) {
-	if q.max == 0 {
+	if q.max == 0 || n == 0 {
 		return
 	}
 	q.mu.Lock()

@@ -232,10 +232,10 @@ func everyDoorIsCounted(w *world) {
 		sent = append(sent, o)
 	}
 	w.record(sent...)
-	promoted := mustGet[[]store.VerdictKind](w)(w.Promote(w.ctx, w.now, []store.Promotion{{
+	promoted := w.promote(store.Promotion{
 		Event: waiting, Tenant: tenant, DueAt: deferred.DeliverAt,
 		RouteVersion: w.version(tenant), Endpoints: []store.EndpointKey{later},
-	}}))
+	})
 	same(w, "promoted", promoted, []store.VerdictKind{store.Accepted})
 
 	// Deliveries are counted with their event, also those that were opened later.
