@@ -2,9 +2,9 @@
 // flight; a store holds what must outlive it.
 //
 // Store is such parts joined, each small enough to read alone: Instances, Directory,
-// EventTypes, Committer, Backlog, Sends, Deferred, Outbox, History, Deliveries, Failures,
-// Sizes, Tokens. Package storetest holds every implementation to the same promises, case by
-// case.
+// EventTypes, Committer, Backlog, Sends, Deferred, Outbox, History, Deliveries, Jobs,
+// Failures, Sizes, Tokens. Package storetest holds every implementation to the same
+// promises, case by case.
 //
 // Three things hold throughout. Inside, everything is known by an integer key; the
 // identifiers that people see are made of them elsewhere. Time is told, never asked: no

@@ -72,7 +72,7 @@ type JobFilter struct {
 
 // MostEndedJobs is how many ended jobs of a tenant are kept: of more, the oldest go when
 // another one is inserted.
-const MostEndedJobs = 1000
+const MostEndedJobs = 250
 
 // Jobs keeps the jobs and what becomes of what they have made.
 type Jobs interface {

@@ -18,6 +18,7 @@ type Store interface {
 	Outbox
 	History
 	Deliveries
+	Jobs
 	Failures
 	Rollups
 	Sizes

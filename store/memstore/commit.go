@@ -10,26 +10,52 @@ import (
 )
 
 // Commit stores a batch.
-func (s *Store) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict, error) {
-	return get(ctx, s, "Commit", func(db *state) ([]store.Verdict, error) {
-		verdicts := make([]store.Verdict, 0, len(batch.Accepts))
+func (s *Store) Commit(ctx context.Context, batch *store.Batch) (verdicts []store.Verdict, err error) {
+	if s.isClosed() {
+		return nil, store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := s.fault(ctx, "Commit", Before); err != nil {
+		return nil, err
+	}
+	var keys *underWay
+	if err := s.apply(func(db *state) error {
+		keys = db.draw(len(batch.Accepts))
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	err = s.fault(ctx, "Commit", Drawn)
+	if failed := s.settle(keys, func(db *state) {
+		if err != nil {
+			return
+		}
 		for i := range batch.Accepts {
-			verdicts = append(verdicts, db.accept(&batch.Accepts[i], batch.Now))
+			verdicts = append(verdicts, db.accept(&batch.Accepts[i], keys, batch.Now))
 		}
 		for i := range batch.Outcomes {
 			db.record(&batch.Outcomes[i], batch.Now)
 		}
-		return verdicts, nil
-	})
+	}); err == nil {
+		err = failed
+	}
+	if err == nil {
+		err = s.fault(ctx, "Commit", After)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]store.Verdict{}, verdicts...), nil
 }
 
-func (db *state) accept(a *store.Accept, now time.Time) store.Verdict {
+func (db *state) accept(a *store.Accept, keys *underWay, now time.Time) store.Verdict {
 	if refused := db.refuse(a, now); refused.Kind != 0 {
 		return refused
 	}
-	db.lastEvent++
 	event := &store.Event{
-		Key: store.EventKey(db.lastEvent), Tenant: a.Tenant, UID: a.UID, Type: a.Type, Channels: list(a.Channels),
+		Key: keys.next(), Tenant: a.Tenant, UID: a.UID, Type: a.Type, Channels: list(a.Channels),
 		Tags: list(a.Tags), DeliverAt: instantOrZero(a.DeliverAt), PayloadTTL: a.PayloadTTL.Truncate(time.Microsecond), Only: a.Only,
 		Payload: append([]byte{}, a.Payload...), AcceptedAt: instant(now),
 	}
@@ -128,6 +154,7 @@ func (db *state) end(d *store.DeliveryRecord, state webhook.State, reason webhoo
 	if ev := db.events[d.Event]; ev != nil {
 		db.counting.ending(ev, d)
 	}
+	db.countOpening(store.DeliveryRef{Endpoint: d.Endpoint, Event: d.Event}, state)
 }
 
 func (db *state) log(o *store.Outcome) store.AttemptKey {

@@ -15,10 +15,15 @@ const (
 	Before Moment = iota
 	// After is behind one that has succeeded: with an error, it is applied all the same.
 	After
+	// Drawn is within Commit, when its events have their keys and nothing of it is visible:
+	// while it waits here, others with higher keys become visible before it. With an error,
+	// nothing is applied.
+	Drawn
 )
 
 // Faults decides what goes wrong. It is asked before each operation and after each that
-// succeeded, by the name of the method, and returns nil to let it go on, or
+// succeeded, and in the midst of Commit, by the name of the method, and returns nil to let
+// it go on, or
 //
 //   - an error, which the operation returns; After Commit, store.ErrCommitUnknown is what
 //     a broken connection gives;

@@ -48,6 +48,12 @@ type state struct {
 	deliveries map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord
 	sends      map[store.SendKey]*store.Send
 
+	jobs     map[store.JobKey]*store.Job
+	openings map[store.DeliveryRef]store.JobKey // open deliveries that a job has opened
+
+	underWay map[*underWay]struct{}
+	settled  chan struct{} // closed, and made anew, when one of them has ended
+
 	deferred map[store.EventKey]struct{}
 	outbox   map[store.OutboxKey]store.Announcement
 
@@ -91,6 +97,10 @@ func New() *Store {
 		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),
 		deliveries: make(map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord),
 		sends:      make(map[store.SendKey]*store.Send),
+		jobs:       make(map[store.JobKey]*store.Job),
+		openings:   make(map[store.DeliveryRef]store.JobKey),
+		underWay:   make(map[*underWay]struct{}),
+		settled:    make(chan struct{}),
 		deferred:   make(map[store.EventKey]struct{}),
 		outbox:     make(map[store.OutboxKey]store.Announcement),
 		counting:   newCounting(),
@@ -108,8 +118,11 @@ func (s *Store) Reopen() *Store {
 // Close makes every later call return ErrClosed. It waits for none that is held by Faults.
 func (s *Store) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.closed = true
+	s.mu.Unlock()
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	s.state.tell() // who waits for others
 	return nil
 }
 

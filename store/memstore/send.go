@@ -116,6 +116,7 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 	if send := db.sends[o.Send]; send != nil && (send.Tried == o.Tried || succeeded) {
 		if o.State.Ended() {
 			delete(db.sends, o.Send)
+			db.countJob(send.Job, succeeded)
 		} else {
 			send.Tried, send.DueAt = o.Tried+1, instant(o.RetryAt)
 		}
@@ -141,16 +142,21 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce ...store.Announcement) ([]bool, error) {
 	return get(ctx, s, "Cancel", func(db *state) (cancelled []bool, _ error) {
 		for _, ref := range deliveries {
-			d := db.deliveries[ref.Endpoint][ref.Event]
-			open := d != nil && !d.State.Ended()
-			if open {
-				db.end(d, webhook.Cancelled, webhook.CancelAsked, now)
-				for _, a := range announce {
-					db.announce(a, store.About{Tenant: a.About.Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
-				}
-			}
-			cancelled = append(cancelled, open)
+			cancelled = append(cancelled, db.cancel(ref, now, announce))
 		}
 		return cancelled, nil
 	})
+}
+
+// cancel ends a delivery, and says whether it was open.
+func (db *state) cancel(ref store.DeliveryRef, now time.Time, announce []store.Announcement) bool {
+	d := db.deliveries[ref.Endpoint][ref.Event]
+	if d == nil || d.State.Ended() {
+		return false
+	}
+	db.end(d, webhook.Cancelled, webhook.CancelAsked, now)
+	for _, a := range announce {
+		db.announce(a, store.About{Tenant: a.About.Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
+	}
+	return true
 }

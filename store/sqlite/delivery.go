@@ -72,7 +72,10 @@ func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webh
 	if err != nil {
 		return err
 	}
-	return w.countEnding(ctx, o, state, now)
+	if err := w.countEnding(ctx, o, state, now); err != nil {
+		return err
+	}
+	return w.endOpening(ctx, o, state)
 }
 
 // lanesSQL steps from one endpoint to the next above it, past all its rows.

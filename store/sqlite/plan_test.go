@@ -51,6 +51,10 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"counted event": countedEventSQL, "type number": typeNumberSQL, "count types": countTypesSQL, "types": typesOfSQL,
 		"rollup": rollupSQL, "first start": firstStartSQL, "last start": lastStartSQL, "compact": compactSQL,
 		"drop bound": dropBoundSQL, "drop": dropSQL, "drop up": dropUpSQL, "delete journal": deleteJournalSQL, "journal sizes": journalSizesSQL,
+		"job": jobSQL, "job by key": jobByKeySQL, "jobs up": jobsUpSQL, "jobs down": jobsDownSQL,
+		"jobs of tenant up": jobsOfTenantUp, "jobs of tenant down": jobsOfTenantDown, "running jobs": runningJobsSQL,
+		"job of": jobOfSQL, "job at": jobAtSQL, "bound jobs": boundJobsSQL, "step job": stepJobSQL, "cancel job": cancelJobSQL,
+		"sweep jobs": sweepJobsSQL, "count job": countJobSQL, "opening": openingJobSQL, "end opening": endOpeningSQL, "job of send": sendJobSQL,
 		"untried up": untriedUpSQL, "untried down": untriedDownSQL, "accepted at": acceptedAtSQL,
 	} {
 		for _, step := range plan(t, s, query) {

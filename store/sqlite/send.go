@@ -109,6 +109,7 @@ func (s *Store) CountSends(ctx context.Context, endpoint store.EndpointKey, limi
 
 const (
 	retrySendSQL       = `UPDATE send SET tried = ?3, due_at = ?4 WHERE key = ?1 AND tried = ?2`
+	sendJobSQL         = `SELECT job FROM send WHERE key = ?`
 	endSendSQL         = `DELETE FROM send WHERE key = ?1 AND (tried = ?2 OR ?3)`
 	recoverDeliverySQL = `UPDATE history SET recovered_at = ?3
 		WHERE event = ?1 AND endpoint = ?2 AND state <> 5 AND recovered_at IS NULL`
@@ -120,7 +121,7 @@ func (w *writer) recordSend(ctx context.Context, o *store.Outcome, now time.Time
 	tried, succeeded := int64(o.Tried), o.Attempt != nil && o.Attempt.Succeeded
 	var err error
 	if o.State.Ended() {
-		_, err = w.exec(ctx, endSendSQL, int64(o.Send), tried, integer(succeeded))
+		err = w.endSend(ctx, o, succeeded)
 	} else {
 		_, err = w.exec(ctx, retrySendSQL, int64(o.Send), tried, tried+1, micros(o.RetryAt))
 	}
@@ -138,29 +139,50 @@ func (w *writer) recordSend(ctx context.Context, o *store.Outcome, now time.Time
 	return true, w.countRecovery(ctx, o, now)
 }
 
+// endSend deletes a send, and counts it for its job.
+func (w *writer) endSend(ctx context.Context, o *store.Outcome, succeeded bool) error {
+	job, err := first(ctx, w.conn, (*row).int, sendJobSQL, int64(o.Send))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ended, err := w.exec(ctx, endSendSQL, int64(o.Send), int64(o.Tried), integer(succeeded))
+	if err != nil || ended == 0 || job == 0 {
+		return err
+	}
+	return w.countJob(ctx, job, succeeded)
+}
+
 // Cancel ends the open deliveries among these, and says which those were.
 func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce ...store.Announcement) (cancelled []bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, w *writer) error {
-		for _, d := range deliveries {
-			is, err := w.cancel(ctx, d, now)
-			if err != nil {
-				return err
-			}
-			cancelled = append(cancelled, is)
-			if !is {
-				continue
-			}
-			for i := range announce {
-				about := store.About{Tenant: announce[i].About.Tenant, Endpoint: d.Endpoint, Event: d.Event}
-				if err := w.insertOutbox(ctx, &announce[i], about); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		cancelled, err = w.cancelAll(ctx, now, deliveries, announce)
+		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	return cancelled, nil
+}
+
+func (w *writer) cancelAll(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce []store.Announcement) (cancelled []bool, err error) {
+	for _, d := range deliveries {
+		is, err := w.cancel(ctx, d, now)
+		if err != nil {
+			return nil, err
+		}
+		cancelled = append(cancelled, is)
+		if !is {
+			continue
+		}
+		for i := range announce {
+			about := store.About{Tenant: announce[i].About.Tenant, Endpoint: d.Endpoint, Event: d.Event}
+			if err := w.insertOutbox(ctx, &announce[i], about); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return cancelled, nil
 }

@@ -22,6 +22,7 @@ type writer struct {
 	routes                   map[store.TenantKey]int64
 	eventSpans, attemptSpans spans
 	historySpans             spans
+	jobOpenings              jobOpenings
 	ledger                   *ledger
 	types                    map[typeOf]int64
 	rollups                  *rollups
@@ -147,6 +148,7 @@ func (w *writer) rollback(ctx context.Context) {
 	w.eventSpans.forget()
 	w.attemptSpans.forget()
 	w.historySpans.forget()
+	w.jobOpenings.forget()
 	w.directory.forget()
 	w.events.forget()
 	w.attempts.forget()

@@ -62,6 +62,10 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"night": func(rt *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 30).Draw(rt, "hours")) * time.Hour)
 			},
+			"insertJob": p.insertJob,
+			"stepJob":   p.stepJob,
+			"cancelJob": p.cancelJob,
+			"readJobs":  p.readJobs,
 			"tick": func(rt *rapid.T) {
 				p.now = p.now.Add(time.Duration(rapid.IntRange(1, 90_000).Draw(rt, "ms")) * time.Millisecond)
 			},
@@ -86,6 +90,7 @@ type pair struct {
 	endpoints []store.Endpoint
 	inserted  []store.EventKey // the tested store's
 	tokens    []store.Token
+	jobs      []store.Job
 
 	events   map[store.EventKey]store.EventKey // the tested store's to the model's
 	attempts map[store.AttemptKey]store.AttemptKey

@@ -173,6 +173,18 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"RollupsGoAfterTheirTime", rollupsGoAfterTheirTime},
 		{"RecountCanBeCutShort", recountCanBeCutShort},
 
+		{"JobComesBackAsStored", jobComesBackAsStored},
+		{"JobIsItsOrganisationsOnly", jobIsItsOrganisationsOnly},
+		{"JobNeedsItsTenantAndEndpoint", jobNeedsItsTenantAndEndpoint},
+		{"RepeatedJobIsInsertedOnce", repeatedJobIsInsertedOnce},
+		{"StepIsStoredWithWhatItMakes", stepIsStoredWithWhatItMakes},
+		{"StaleStepChangesNothing", staleStepChangesNothing},
+		{"CancelledJobHasEnded", cancelledJobHasEnded},
+		{"JobCountsWhatBecameOfWhatItMade", jobCountsWhatBecameOfWhatItMade},
+		{"JobsPageBothWays", jobsPageBothWays},
+		{"EndedJobsGo", endedJobsGo},
+		{"OldestEndedJobsGoForNewOnes", oldestEndedJobsGoForNewOnes},
+
 		{"RecordsAreNotShared", recordsAreNotShared},
 		{"EndedContextChangesNothing", endedContextChangesNothing},
 		{"ClosedStoreSaysSo", closedStoreSaysSo},
@@ -187,6 +199,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"DeliveryIsAlwaysSomewhere", deliveryIsAlwaysSomewhere},
 		{"DeliveryIsOnOnePageThoughItEnds", deliveryIsOnOnePageThoughItEnds},
 		{"SumsSeeAllThatWasStored", sumsSeeAllThatWasStored},
+		{"JobIsForWhatWasAcknowledgedBefore", jobIsForWhatWasAcknowledgedBefore},
 		{"CloseWaitsForWhatIsUnderWay", closeWaitsForWhatIsUnderWay},
 	} {
 		t.Run(c.promise, func(t *testing.T) { c.holds(newWorld(t, open(t))) })
@@ -205,6 +218,7 @@ func RunDurable(t *testing.T, openAt func(t *testing.T, folder string) store.Sto
 		{"KeysAscendAcrossReopen", keysAscendAcrossReopen},
 		{"RoutesVersionCountsAcrossReopen", routesVersionCountsAcrossReopen},
 		{"BacklogSurvivesReopen", backlogSurvivesReopen},
+		{"JobSurvivesReopen", jobSurvivesReopen},
 		{"SendsSurviveReopen", sendsSurviveReopen},
 		{"DeferredAndOutboxSurviveReopen", deferredAndOutboxSurviveReopen},
 	} {

@@ -215,6 +215,7 @@ CREATE TABLE send (
 	due_at   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX send_due ON send (endpoint, due_at);
+CREATE INDEX send_job ON send (job, tried) WHERE job <> 0;
 
 -- How each delivery ended. state is 5 succeeded, 6 exhausted, 7 cancelled.
 CREATE TABLE history (
@@ -259,6 +260,44 @@ CREATE TABLE attempt_span (
 	span     INTEGER NOT NULL,
 	PRIMARY KEY (endpoint, span)
 ) STRICT, WITHOUT ROWID;
+
+-- Work over many deliveries, in steps. state is 1 running, 2 finished, 3 cancelled, 4 failed.
+CREATE TABLE job (
+	key          INTEGER PRIMARY KEY,
+	organisation TEXT NOT NULL,
+	tenant       INTEGER NOT NULL,
+	endpoint     INTEGER NOT NULL, -- 0 is all of the tenant's
+	kind         INTEGER NOT NULL,
+	spec         BLOB,
+	through      INTEGER NOT NULL, -- the highest event
+	created_at   INTEGER NOT NULL,
+	state        INTEGER NOT NULL,
+	error        TEXT,
+	at_endpoint  INTEGER NOT NULL, -- where the walk goes on behind
+	at_event     INTEGER NOT NULL,
+	at_time      INTEGER,
+	examined     INTEGER NOT NULL,
+	matched      INTEGER NOT NULL,
+	updated_at   INTEGER NOT NULL,
+	ended_at     INTEGER,
+	made         INTEGER NOT NULL,
+	succeeded    INTEGER NOT NULL, -- of what was made
+	failed       INTEGER NOT NULL,
+	version      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX job_organisation ON job (organisation);
+CREATE INDEX job_tenant ON job (tenant);
+CREATE INDEX job_running ON job (key) WHERE state = 1;
+CREATE INDEX job_ended ON job (ended_at) WHERE ended_at IS NOT NULL;
+
+-- Open deliveries that a job has opened.
+CREATE TABLE job_opening (
+	endpoint INTEGER NOT NULL,
+	event    INTEGER NOT NULL,
+	job      INTEGER NOT NULL,
+	PRIMARY KEY (endpoint, event)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_opening_job ON job_opening (job);
 
 -- Changes of the directory that are made a single time.
 CREATE TABLE once (
