@@ -55,6 +55,7 @@ const (
 	createEventTypeOp  = "create event type"
 	importEventTypesOp = "import event types"
 	rotateSecretOp     = "rotate secret"
+	sendExampleOp      = "send example"
 	publishOp          = "publish"
 	publishBatchOp     = "publish batch"
 	createTokenOp      = "create token"

@@ -33,14 +33,15 @@ const diskRetryAfter = 10 * time.Second
 // been accepted all the same: publish it again, under a Once, to be sure that it is
 // accepted a single time.
 func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
-	accepted, err := o.publish(ctx, event)
+	accepted, err := o.publish(ctx, event, 0)
 	if err != nil {
 		o.engine.tally.refuse(err)
 	}
 	return accepted, err
 }
 
-func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhook.Event, error) {
+// publish accepts an event, for the endpoints that hear of it or for only one.
+func (o *Organisation) publish(ctx context.Context, event webhook.Event, only store.EndpointKey) (webhook.Event, error) {
 	if err := o.checkEvent(ctx, &event); err != nil {
 		return webhook.Event{}, err
 	}
@@ -51,6 +52,7 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event) (webhoo
 	if err != nil {
 		return webhook.Event{}, err
 	}
+	accept.Only = only
 	// A tenant whose endpoints change between the routing and the commit is routed again;
 	// one that never stops changing must not hold the publisher for ever.
 	for range maxRoutings {
@@ -127,7 +129,11 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 		return nil, store.Verdict{}, translate(err, "tenant", string(tenant))
 	}
 	route(accept, routes)
-	if accept.Once, err = o.storeOnce(time.Now(), publishOp, int64(routes.Tenant.Key)); err != nil {
+	operation, on := publishOp, []int64{int64(routes.Tenant.Key)}
+	if accept.Only != 0 {
+		operation, on = sendExampleOp, append(on, int64(accept.Only))
+	}
+	if accept.Once, err = o.storeOnce(time.Now(), operation, on...); err != nil {
 		return nil, store.Verdict{}, err
 	}
 	granted, err := o.engine.quota.Take(ctx, accept.Tenant, accept.Opens())
@@ -146,7 +152,7 @@ func (o *Organisation) submit(ctx context.Context, tenant webhook.TenantID, acce
 func route(accept *store.Accept, routes *routing.Routes) {
 	accept.Tenant, accept.RouteVersion = routes.Tenant.Key, routes.Version
 	if accept.DeliverAt.IsZero() {
-		accept.Endpoints = routes.Match(accept.Type, accept.Channels)
+		accept.Endpoints = match(routes, accept)
 	}
 }
 
@@ -158,6 +164,18 @@ func (e *Engine) submitted(accept *store.Accept, verdict store.Verdict, err erro
 	if stored && !accept.DeliverAt.IsZero() {
 		e.deferred.Note(accept.DeliverAt)
 	}
+}
+
+// match chooses the endpoints that an event is for. One that is for an endpoint only finds
+// nobody where that is disabled, or was deleted in the moment.
+func match(routes *routing.Routes, accept *store.Accept) []store.EndpointKey {
+	if accept.Only == 0 {
+		return routes.Match(accept.Type, accept.Channels)
+	}
+	if _, reason, _ := routes.Endpoint(accept.Only); reason != "" {
+		return nil
+	}
+	return []store.EndpointKey{accept.Only}
 }
 
 // submitError tells an error of the intake to a publisher.

@@ -99,6 +99,11 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusConflict, code: "idempotency_mismatch",
 			detail: "The idempotency-key was used for a request with another body: use a new key for a new request",
 		}
+	case errors.Is(err, neohook.ErrNoExample):
+		return &refusal{
+			status: http.StatusBadRequest, code: "invalid_scheme",
+			detail: "The event type has no example: give its schema of version 1 a list of examples",
+		}
 	case errors.Is(err, neohook.ErrTooManySecrets):
 		return &refusal{
 			status: http.StatusBadRequest, code: "limit_reached",

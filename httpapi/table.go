@@ -122,6 +122,14 @@ func operations() []*operation {
 			refusals: []int{conflict},
 		}, createEventType),
 		serves(operation{
+			name: "event-type.import-openapi", method: post, path: types + "/import/openapi", scope: organisationOnly, needs: access.Administer, status: ok,
+			once: true, summary: "Create and replace event types as an OpenAPI document describes them",
+			about: "What is in the document's `webhooks`, or in `x-webhooks` before version 3.1, becomes event types by those names, with the schemas " +
+				"of what is sent as version 1. Archived types are so no more; what the document says nothing of, groups and feature flags " +
+				"(`x-svix-group-name`, `x-svix-feature-flags` of an operation), stays.\n\n" +
+				"Changes of up to 500 types and 8 MiB are made together or not at all.",
+		}, importOpenAPI),
+		serves(operation{
 			name: "event-type.get", method: get, path: typ, scope: anyToken, needs: access.View, status: ok,
 			summary: "Get an event type", about: "An archived one too.",
 		}, getEventType),
@@ -172,6 +180,12 @@ func operations() []*operation {
 			about:   "It is what the server has in memory at this moment. After a while without attempts it is forgotten, unless something is amiss.",
 		}, getCondition),
 		serves(operation{
+			name: "endpoint.send-example", method: post, path: ep + "/send-example", scope: application, needs: access.CreateAttempts, status: ok,
+			once: true, summary: "Send an example of an event type to an endpoint",
+			about:    "A message like any other, but for this endpoint only, and whatever event types and channels that listens to.",
+			refusals: []int{http.StatusTooManyRequests},
+		}, sendExample),
+		serves(operation{
 			name: "endpoint.verify", method: post, path: ep + "/verify", scope: application, needs: access.CreateAttempts, status: ok,
 			summary:  "Send an endpoint a signed test event and tell what came of it, with the time of each part",
 			about:    probeText,
@@ -216,6 +230,10 @@ func operations() []*operation {
 			summary:  "Send a message to the endpoints of an application",
 			refusals: []int{http.StatusTooManyRequests}, names: eventNames, bodyFirst: true,
 		}, createMessage),
+		serves(operation{
+			name: "message.precheck", method: post, path: app + "/msg/precheck/active", scope: application, needs: access.Publish, status: ok,
+			summary: "Say whether any endpoint would get a message",
+		}, precheckMessage),
 		serves(operation{
 			name: "message.create-batch", method: post, path: app + "/msg/batch", scope: application, needs: access.Publish, status: accepted,
 			once: true, refusals: []int{http.StatusTooManyRequests}, bodyBytes: maxBatchBytes,
