@@ -27,9 +27,11 @@ func (o *Organisation) CancelDelivery(ctx context.Context, tenant webhook.Tenant
 		return err
 	}
 	ref := store.DeliveryRef{Endpoint: at, Event: of.Key}
-	if ended, err := o.hasEnded(ctx, ref, endpoint); ended || err != nil {
+	if err := o.isCancellable(ctx, ref, endpoint); err != nil {
 		return err
 	}
+	// One that is cancelled by now is dropped all the same: whoever cancelled it may not
+	// know, as where the commit broke off, and then its lane does not know either.
 	cancelled := false
 	announce := o.announce(store.About{Tenant: owner.Key}, operational.MessageCancelled)
 	err = o.engine.change(ctx, nil, func(ctx context.Context) error {
@@ -50,21 +52,17 @@ func (o *Organisation) CancelDelivery(ctx context.Context, tenant webhook.Tenant
 		o.engine.quota.End(owner.Key, 1)
 		return nil
 	}
-	_, err = o.hasEnded(ctx, ref, endpoint) // meanwhile
-	return err
+	return o.isCancellable(ctx, ref, endpoint) // or it ended meanwhile
 }
 
-// hasEnded says whether a delivery was cancelled before, with an error where it ended
-// otherwise, or never was.
-func (o *Organisation) hasEnded(ctx context.Context, of store.DeliveryRef, endpoint webhook.EndpointID) (bool, error) {
+// isCancellable returns an error where a delivery has ended otherwise, or never was.
+func (o *Organisation) isCancellable(ctx context.Context, of store.DeliveryRef, endpoint webhook.EndpointID) error {
 	record, err := o.engine.store.Delivery(ctx, of.Endpoint, of.Event)
-	switch {
-	case err != nil:
-		return false, translate(err, "delivery to endpoint", string(endpoint))
-	case record.State == webhook.Cancelled:
-		return true, nil
-	case record.State.Ended():
-		return false, fmt.Errorf("%w: it is %v", ErrDeliveryEnded, record.State)
+	if err != nil {
+		return translate(err, "delivery to endpoint", string(endpoint))
 	}
-	return false, nil
+	if record.State.Ended() && record.State != webhook.Cancelled {
+		return fmt.Errorf("%w: it is %v", ErrDeliveryEnded, record.State)
+	}
+	return nil
 }

@@ -1,11 +1,13 @@
 package neohook_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/adapter/memadapter"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
 	"github.com/neohook/neohook/webhook"
 )
@@ -71,4 +73,33 @@ func TestAttemptInFlightChangesACancelledDeliveryNoMore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCancellingAgainReachesTheLaneWhereTheFirstOneBrokeOff has a store that cancels, and
+// does not know.
+func TestCancellingAgainReachesTheLaneWhereTheFirstOneBrokeOff(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		st, adapter := memstore.New(), memadapter.New(memadapter.Reply{StatusCode: 500})
+		broken := true
+		st.Faults = func(_ context.Context, operation string, moment memstore.Moment) error {
+			if operation == "Cancel" && moment == memstore.After && broken {
+				broken = false
+				return store.ErrCommitUnknown
+			}
+			return nil
+		}
+		eng, _ := startFake(t, st, adapter, neohook.Options{Schedule: webhook.Schedule{time.Hour}})
+		createTenant(t, eng, "acme")
+		endpoint := createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://acme.example"})
+		event := publish(t, eng, "acme", `{}`)
+		time.Sleep(time.Minute)
+		wantErr(t, "the first time", eng.CancelDelivery(t.Context(), "acme", event.ID, endpoint.ID), store.ErrCommitUnknown)
+		if err := eng.CancelDelivery(t.Context(), "acme", event.ID, endpoint.ID); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		if got := len(adapter.Requests()); got != 1 {
+			t.Errorf("sent %d times, want only before it was cancelled", got)
+		}
+	})
 }

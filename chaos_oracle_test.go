@@ -32,6 +32,9 @@ func (c *chaos) drain() {
 		var open []string
 		for i, event := range c.events {
 			for _, endpoint := range c.endpoints {
+				if c.sendsWait(endpoint) {
+					open = append(open, "sends to "+endpoint.wish.UID)
+				}
 				if d, found := c.standing(event, endpoint); found && !d.State.Ended() {
 					open = append(open, fmt.Sprintf("event %d (%s) at %s: %v, tried %d, due %v", i, event.got.ID, endpoint.wish.UID, d.State, d.Tried, d.RetryAt.Sub(c.start)))
 				}
@@ -49,6 +52,16 @@ func (c *chaos) drain() {
 	if stats := c.current().eng.LaneStats(); stats != (lane.Stats{}) {
 		c.t.Errorf("all has ended, yet the engine holds %+v", stats)
 	}
+}
+
+// sendsWait says that there are manual sends to an endpoint.
+func (c *chaos) sendsWait(endpoint *chaosEndpoint) bool {
+	n := c.current()
+	count, err := n.st.CountSends(c.t.Context(), n.eng.EndpointKey(endpoint.id), 1)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return count > 0
 }
 
 // judge holds what happened to what was promised.
@@ -109,21 +122,29 @@ func (c *chaos) judgeDelivery(i int, event *chaosEvent, endpoint *chaosEndpoint)
 		fail("it is not for the endpoint")
 	case !found && must:
 		fail("it never was routed")
-	case !found && len(sent) > 0:
+	case !found && len(sent) > 0 && len(asksFor(c.resends, event, endpoint)) == 0:
 		fail("sent, and there is no delivery")
-	}
-	if !found {
-		return
 	}
 	list, err := c.current().eng.AttemptsOfEvent(c.t.Context(), webhook.TenantID(event.tenant.uid), event.got.ID,
 		neohook.AttemptFilter{Endpoint: endpoint.id}, neohook.Page{Limit: 250})
 	if err != nil && !isNotFound(err) {
 		fail("%v", err)
 	}
-	logged := list.Items
-	if endpoint.deleted.began.IsZero() {
-		c.judgeLog(fail, sent, logged, endpoint)
-		c.judgeEnd(fail, d, logged, endpoint)
+	if !endpoint.deleted.began.IsZero() {
+		return
+	}
+	var logged, manual []webhook.Attempt
+	for _, l := range list.Items {
+		if l.Trigger == webhook.Manual {
+			manual = append(manual, l)
+		} else {
+			logged = append(logged, l)
+		}
+	}
+	c.judgeManual(fail, event, endpoint, manual)
+	c.judgeLog(fail, sent, logged, manual, endpoint)
+	if found {
+		c.judgeEnd(fail, d, logged, manual, event, endpoint)
 	}
 }
 
@@ -145,7 +166,25 @@ func (c *chaos) schedule(endpoint *chaosEndpoint) webhook.Schedule {
 	return c.opts.Schedule
 }
 
-func (c *chaos) judgeLog(fail func(string, ...any), sent []*chaosAttempt, logged []webhook.Attempt, endpoint *chaosEndpoint) {
+// judgeLog holds the scheduled attempts that are logged, and the manual ones, to those
+// that were made.
+func (c *chaos) judgeLog(fail func(string, ...any), sent []*chaosAttempt, logged, manual []webhook.Attempt, endpoint *chaosEndpoint) {
+	made := func(l webhook.Attempt) *chaosAttempt {
+		at := slices.IndexFunc(sent, func(a *chaosAttempt) bool {
+			return !a.logged && a.number == l.Number && a.began.Truncate(time.Microsecond).Equal(l.StartedAt) && !a.ended.IsZero() && a.status == l.StatusCode
+		})
+		if at < 0 {
+			fail("attempt %d, answered %d, is logged and was not made, or not answered so", l.Number, l.StatusCode)
+			return nil
+		}
+		sent[at].logged = true
+		return sent[at]
+	}
+	for _, l := range manual {
+		if a := made(l); a != nil {
+			a.manual = true
+		}
+	}
 	slices.SortFunc(logged, func(a, b webhook.Attempt) int { return cmp.Compare(a.Number, b.Number) })
 	byNumber := make(map[int]*chaosAttempt)
 	for k, l := range logged {
@@ -153,22 +192,14 @@ func (c *chaos) judgeLog(fail func(string, ...any), sent []*chaosAttempt, logged
 			fail("attempt %d of the log has number %d: one was logged twice, or not at all", k+1, l.Number)
 			return
 		}
-		at := slices.IndexFunc(sent, func(a *chaosAttempt) bool {
-			return a.number == l.Number && a.began.Truncate(time.Microsecond).Equal(l.StartedAt) && !a.ended.IsZero()
-		})
-		if at < 0 {
-			fail("attempt %d is logged and was not made, or not answered", l.Number)
+		if byNumber[l.Number] = made(l); byNumber[l.Number] == nil {
 			return
-		}
-		byNumber[l.Number] = sent[at]
-		if sent[at].status != l.StatusCode {
-			fail("attempt %d is logged with status %d, the receiver answered %d", l.Number, l.StatusCode, sent[at].status)
 		}
 	}
 	schedule := c.schedule(endpoint)
 	jitter := max(0, c.opts.Jitter)
 	for _, a := range sent {
-		if !a.ended.IsZero() && byNumber[a.number] != a && !a.node.lossy {
+		if !a.ended.IsZero() && !a.logged && !a.node.lossy {
 			fail("attempt %d was answered %d, %v from the start, and is not logged as such", a.number, a.status, a.began.Sub(c.start))
 		}
 		if a.number == 1 {
@@ -186,17 +217,44 @@ func (c *chaos) judgeLog(fail func(string, ...any), sent []*chaosAttempt, logged
 	}
 }
 
-func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logged []webhook.Attempt, endpoint *chaosEndpoint) {
-	succeeded := slices.ContainsFunc(logged, func(l webhook.Attempt) bool { return l.Succeeded })
+func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logged, manual []webhook.Attempt, event *chaosEvent, endpoint *chaosEndpoint) {
+	succeeds := func(l webhook.Attempt) bool { return l.Succeeded }
+	succeeded, resent := slices.ContainsFunc(logged, succeeds), slices.ContainsFunc(manual, succeeds)
+	cancels := asksFor(c.cancels, event, endpoint)
+	asked := d.State == webhook.Cancelled && d.Reason == webhook.CancelAsked
 	last := 0
 	if len(logged) > 0 {
 		last = logged[len(logged)-1].StatusCode
 	}
-	if d.Tried != len(logged) {
+	// What ends it from elsewhere counts no attempt that is in flight just then; and where
+	// nobody knows whether it was cancelled, its lane does not either.
+	unsure := asked && slices.ContainsFunc(cancels, func(a *chaosAsk) bool { return a.unsure })
+	if ended := asked || resent; !unsure && d.Tried != len(logged) && (!ended || d.Tried != len(logged)-1) {
 		fail("%d attempts are counted, %d logged", d.Tried, len(logged))
 	}
-	if succeeded != (d.State == webhook.Succeeded) {
-		fail("an attempt succeeded: %v", succeeded)
+	switch {
+	case d.State == webhook.Succeeded && !succeeded && !resent:
+		fail("no attempt has succeeded")
+	case d.State != webhook.Succeeded && succeeded && !asked:
+		fail("an attempt has succeeded")
+	case resent != (d.State == webhook.Succeeded || !d.RecoveredAt.IsZero()) && !succeeded:
+		fail("recovered at %v; a manual attempt succeeded: %v", d.RecoveredAt, resent)
+	}
+	const told = 30 * time.Second // a store that stalls keeps the lanes from knowing
+	for _, l := range logged {
+		if !unsure && l.StartedAt.After(d.EndedAt.Add(told)) {
+			fail("attempt %d was made %v after it had ended", l.Number, l.StartedAt.Sub(d.EndedAt))
+		}
+	}
+	for _, a := range cancels {
+		if a.granted && d.State != webhook.Cancelled {
+			fail("it was cancelled")
+		}
+		for _, l := range logged {
+			if a.granted && !c.stalls && l.StartedAt.After(a.asked.returned) {
+				fail("attempt %d was made %v after it was cancelled", l.Number, l.StartedAt.Sub(a.asked.returned))
+			}
+		}
 	}
 	switch d.State {
 	case webhook.Exhausted:
@@ -208,6 +266,8 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 		switch d.Reason {
 		case webhook.ReceiverGone:
 			right = last == 410
+		case webhook.CancelAsked:
+			right = slices.ContainsFunc(cancels, func(a *chaosAsk) bool { return a.granted || a.unsure })
 		case webhook.EndpointDisabled:
 			right = endpoint.isGone || !endpoint.disabled.began.IsZero() || c.opts.DisableAfter >= 0
 		}
@@ -217,7 +277,8 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 	}
 }
 
-// judgeOrder wants the attempts at an ordered endpoint in the order of acceptance.
+// judgeOrder wants the scheduled attempts at an ordered endpoint in the order of
+// acceptance. Of an event that was resent those alone are known that are logged.
 func (c *chaos) judgeOrder(endpoint *chaosEndpoint) {
 	eng := c.current().eng
 	first := make(map[webhook.EventID]bool)
@@ -225,6 +286,13 @@ func (c *chaos) judgeOrder(endpoint *chaosEndpoint) {
 	var node, highestHere = 0, store.EventKey(0)
 	for _, a := range c.attempts {
 		if a.endpoint != endpoint {
+			continue
+		}
+		if a.manual {
+			continue
+		}
+		if !a.logged && c.wasResent(a) {
+			first[a.event] = true // perhaps
 			continue
 		}
 		key := eng.EventKey(a.event)
@@ -237,4 +305,11 @@ func (c *chaos) judgeOrder(endpoint *chaosEndpoint) {
 		first[a.event] = true
 		highest, highestHere = max(highest, key), max(highestHere, key)
 	}
+}
+
+// wasResent says that an attempt may be a manual one.
+func (c *chaos) wasResent(a *chaosAttempt) bool {
+	return slices.ContainsFunc(c.resends, func(ask *chaosAsk) bool {
+		return ask.endpoint == a.endpoint && ask.event.got.ID == a.event
+	})
 }

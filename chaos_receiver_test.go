@@ -56,6 +56,8 @@ type chaosAttempt struct {
 	ended      time.Time // zero for one that was cut off
 	status     int
 	retryAfter time.Duration
+
+	logged, manual bool // found in the log, and to be so
 }
 
 func (c *chaos) planEndpoint(i int) *chaosEndpoint {
@@ -270,6 +272,11 @@ func (c *chaos) begin(n *node, delivery *webhook.Delivery, ep *webhook.Endpoint)
 		}
 		if e.disabled.doneBefore(now) && e.enabled.begunAfter(now) || e.deleted.doneBefore(now) {
 			c.t.Errorf("%s: the endpoint was turned off before", what)
+		}
+		for _, p := range c.pauses {
+			if p.of(e) && p.paused.doneBefore(now) && p.resumed.begunAfter(now) {
+				c.t.Errorf("%s: it was paused before", what)
+			}
 		}
 	}
 	e.last, e.tenant.last = now, now

@@ -48,6 +48,9 @@ type chaos struct {
 	events    []*chaosEvent
 	endpoints []*chaosEndpoint
 	tenants   []*chaosTenant
+	pauses    []*chaosPause
+	resends   []*chaosAsk
+	cancels   []*chaosAsk
 
 	mu       sync.Mutex
 	node     *node // nil between two
@@ -135,6 +138,15 @@ func runChaos(t *testing.T, seed uint64) {
 	for i, endpoint := range c.endpoints {
 		actors.Go(func() { c.operate(i, endpoint) })
 	}
+	for i, pause := range c.pauses {
+		actors.Go(func() { c.pause(i, pause) })
+	}
+	for i, resend := range c.resends {
+		actors.Go(func() { c.resend(i, resend) })
+	}
+	for i, cancel := range c.cancels {
+		actors.Go(func() { c.cancel(i, cancel) })
+	}
 	time.Sleep(time.Until(c.start.Add(troubled)))
 	c.mu.Lock()
 	c.trouble = false
@@ -174,6 +186,7 @@ func (c *chaos) plan() {
 			payload: fmt.Sprintf(`{"n":%d,"text":"%0*d"}`, i, 1+c.draw(1500, "length", i), i),
 		})
 	}
+	c.planOperators()
 }
 
 // node is one engine's life: a process.
@@ -301,7 +314,7 @@ func (n *node) fault(ctx context.Context, operation string, moment memstore.Mome
 		n.die()
 		return memstore.Crash
 	}
-	commit := operation == "Commit"
+	commit := operation == "Commit" || operation == "InsertSends" || operation == "Cancel"
 	switch kind := n.draw(100, "kind", on); {
 	case kind < 6 && commit && (moment == memstore.After || n.one(3, "unknown", on)):
 		return store.ErrCommitUnknown

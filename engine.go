@@ -159,6 +159,6 @@ func (e *Engine) changed(ctx context.Context, tenant store.TenantKey) {
 	e.herald.Changed(context.WithoutCancel(ctx), tenant)
 	// The change is stored: that its caller goes away must not keep it from the lanes.
 	if err := e.lanes.Changed(context.WithoutCancel(ctx), tenant, before); err != nil {
-		e.opts.Logger.WarnContext(ctx, "change of an endpoint reaches its open deliveries late", "error", err)
+		e.opts.Logger.WarnContext(ctx, "a change of endpoints could not be read: nothing is sent to them until it can", "error", err)
 	}
 }

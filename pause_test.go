@@ -3,6 +3,7 @@ package neohook_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,4 +233,34 @@ func TestTimeInPauseDoesNotCountTowardsDisabling(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestChangeThatCouldNotBeReadReachesTheLane has a store that can't be read just after an
+// endpoint was resumed.
+func TestChangeThatCouldNotBeReadReachesTheLane(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		st, adapter := memstore.New(), memadapter.New()
+		var fails atomic.Bool
+		st.Faults = func(_ context.Context, operation string, _ memstore.Moment) error {
+			if operation == "Routes" && fails.Load() {
+				return errDisk
+			}
+			return nil
+		}
+		eng, _ := startFake(t, st, adapter, neohook.Options{})
+		createTenant(t, eng, "acme")
+		endpoint := createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://acme.example", Paused: true})
+		publish(t, eng, "acme", `{}`)
+		fails.Store(true)
+		setPaused(t, eng, endpoint.ID, false)
+		time.Sleep(time.Minute)
+		if got := len(adapter.Requests()); got != 0 {
+			t.Fatalf("%d requests though nobody can read how the endpoint is", got)
+		}
+		fails.Store(false)
+		time.Sleep(2 * time.Second)
+		if got := len(adapter.Requests()); got != 1 {
+			t.Errorf("%d requests once the store could be read, want one", got)
+		}
+	})
 }

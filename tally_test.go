@@ -27,6 +27,10 @@ func (nothing) Delivery(context.Context, store.EndpointKey, store.EventKey) (sto
 func (nothing) Send(context.Context, store.SendKey) (store.Send, error) {
 	return store.Send{}, nil
 }
+
+func (nothing) AttemptsOfEvent(context.Context, store.EventKey, store.AttemptFilter, store.Page) (store.Listed[store.LoggedAttempt], error) {
+	return store.Listed[store.LoggedAttempt]{}, nil
+}
 func (nothing) Committed(time.Time, []lane.Delivery, []outcome.Done) {}
 func (nothing) Reread(time.Time, []store.Lane)                       {}
 

@@ -28,6 +28,7 @@ type Store interface {
 	store.Committer
 	Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error)
 	Send(ctx context.Context, key store.SendKey) (store.Send, error)
+	AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error)
 }
 
 // Lanes are told what is stored, in the order of the commits.
@@ -325,7 +326,31 @@ func (w *Writer) recorded(ctx context.Context, o *store.Outcome) (bool, error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
+	if err == nil && delivery.State.Ended() && o.Attempt != nil {
+		return w.logged(ctx, o) // it may have been cancelled, or closed by a send
+	}
 	return delivery.State.Ended() || delivery.Tried > o.Tried, err
+}
+
+// logged says whether the store has the attempt of an outcome.
+func (w *Writer) logged(ctx context.Context, o *store.Outcome) (bool, error) {
+	began := o.Attempt.StartedAt.Truncate(time.Microsecond) // as it is kept
+	filter := store.AttemptFilter{Endpoint: o.Endpoint, From: began, To: began}
+	for page := (store.Page{Limit: 100}); ; {
+		found, err := w.store.AttemptsOfEvent(ctx, o.Event, filter, page)
+		if err != nil {
+			return false, err
+		}
+		for i := range found.Items {
+			if a := &found.Items[i]; a.Trigger == o.Attempt.Trigger && a.Number == o.Attempt.Number {
+				return true, nil
+			}
+		}
+		if found.Done {
+			return false, nil
+		}
+		page.After = found.Last
+	}
 }
 
 // giveUp answers publishers with an error.

@@ -28,7 +28,10 @@ type ledger struct {
 	events  []string // types of stored events
 	tried   map[store.EventKey]int
 	sent    map[store.SendKey]int
-	unread  int // so many of the next look-ups fail
+
+	cancelled []store.EventKey
+	drops     bool // what is of unknown fate is not stored
+	unread    int  // so many of the next look-ups fail
 }
 
 func (l *ledger) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict, error) {
@@ -40,7 +43,7 @@ func (l *ledger) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict,
 	if l.fault != nil {
 		err = l.fault(batch)
 	}
-	if err != nil && !errors.Is(err, store.ErrCommitUnknown) {
+	if err != nil && (l.drops || !errors.Is(err, store.ErrCommitUnknown)) {
 		return nil, err
 	}
 	l.batches = append(l.batches, len(batch.Accepts))
@@ -69,7 +72,21 @@ func (l *ledger) Delivery(_ context.Context, _ store.EndpointKey, event store.Ev
 	if l.unread--; l.unread >= 0 {
 		return store.DeliveryRecord{}, errors.New("disk error")
 	}
+	if slices.Contains(l.cancelled, event) {
+		return store.DeliveryRecord{Event: event, State: webhook.Cancelled}, nil
+	}
 	return store.DeliveryRecord{Event: event, State: webhook.Waiting, Tried: l.tried[event]}, nil
+}
+
+// AttemptsOfEvent tells only of the attempts of events that were cancelled.
+func (l *ledger) AttemptsOfEvent(_ context.Context, event store.EventKey, filter store.AttemptFilter, _ store.Page) (store.Listed[store.LoggedAttempt], error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	listed := store.Listed[store.LoggedAttempt]{Done: true}
+	for range l.tried[event] {
+		listed.Items = append(listed.Items, store.LoggedAttempt{Attempt: store.Attempt{Number: 1, StartedAt: filter.From}})
+	}
+	return listed, nil
 }
 
 // Send is one that has no outcome yet, unless it was counted.
@@ -353,4 +370,34 @@ func TestStoppingStoresWhatIsQueued(t *testing.T) {
 			t.Errorf("after the end, err = %v, want ErrStopped", err)
 		}
 	})
+}
+
+// TestAttemptOfACancelledDeliveryIsLoggedThoughItsCommitWasUnknown has a delivery that is
+// cancelled while its attempt is in flight.
+func TestAttemptOfACancelledDeliveryIsLoggedThoughItsCommitWasUnknown(t *testing.T) {
+	for name, drops := range map[string]bool{"it was stored": false, "it was not": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				unknown := true
+				l := &ledger{cancelled: []store.EventKey{7}, drops: drops, fault: func(*store.Batch) error {
+					if unknown {
+						unknown = false
+						return store.ErrCommitUnknown
+					}
+					return nil
+				}}
+				r := run(t, l)
+				late := done(7)
+				late.Outcome.Attempt = &store.Attempt{Number: 1, StartedAt: time.Now()}
+				r.outcomes.Put(time.Now(), late)
+				time.Sleep(time.Second)
+				if err := r.stop(); err != nil {
+					t.Fatal(err)
+				}
+				if l.tried[7] != 1 || !slices.Equal(r.told.recorded, []store.EventKey{7}) {
+					t.Errorf("outcome stored %d times, told %v; want once", l.tried[7], r.told.recorded)
+				}
+			})
+		})
+	}
 }

@@ -148,7 +148,8 @@ func (d *Dispatcher) Reread(now time.Time, lanes []store.Lane) {
 }
 
 // Changed says that endpoints of a tenant have changed, or may have: all that have a lane
-// where none are named. Their lanes act on it when it returns.
+// where none are named. Their lanes act on it when it returns; with an error, which is that
+// of a reading, they send nothing until they could read what they want to know.
 func (d *Dispatcher) Changed(ctx context.Context, tenant store.TenantKey, endpoints []store.EndpointKey) error {
 	d.mu.Lock()
 	if endpoints == nil {
@@ -156,12 +157,17 @@ func (d *Dispatcher) Changed(ctx context.Context, tenant store.TenantKey, endpoi
 	}
 	endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(endpoint store.EndpointKey) bool { return !d.board.Has(endpoint) })
 	d.mu.Unlock()
-	for _, endpoint := range endpoints {
+	for i, endpoint := range endpoints {
 		settings, err := d.endpoints.Settings(ctx, tenant, endpoint)
+		d.mu.Lock()
 		if err != nil {
+			for _, unread := range endpoints[i:] {
+				d.board.Doubt(time.Now(), unread)
+			}
+			d.start()
+			d.mu.Unlock()
 			return err
 		}
-		d.mu.Lock()
 		d.board.Configure(time.Now(), endpoint, settings)
 		d.start()
 		d.mu.Unlock()

@@ -16,6 +16,8 @@ func (d *Dispatcher) read(ctx context.Context, request lane.PageRequest) (lane.P
 	}
 	var open []store.Open
 	switch request.Kind {
+	case lane.SettingsPage:
+		return page, nil
 	case lane.SendPage:
 		return page, d.readSends(ctx, &page)
 	case lane.FreshPage:

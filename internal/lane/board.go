@@ -124,6 +124,19 @@ func (b *Board) Configure(now time.Time, endpoint store.EndpointKey, settings Se
 	}
 }
 
+// Doubt says that an endpoint has changed, and nobody could read how: nothing is sent to
+// it until a page has brought its settings.
+func (b *Board) Doubt(now time.Time, endpoint store.EndpointKey) {
+	b.tick(now)
+	if l, found := b.lanes[endpoint]; found {
+		l.doubtful = true
+		if l.page != nil {
+			l.page.configured = true
+		}
+		b.settle(l)
+	}
+}
+
 // Pause lets nothing begin at any endpoint, or lets all go on.
 func (b *Board) Pause(now time.Time, paused bool) {
 	b.tick(now)
@@ -314,6 +327,7 @@ func (b *Board) configure(l *lane, settings Settings) {
 	case l.room >= l.settings.Concurrency:
 		l.room = settings.Concurrency
 	}
+	l.doubtful = false
 	if l.settings.Closed && !settings.Closed { // what would have been ended waits again
 		l.retries.unripen(b.now)
 		l.sends.unripen(b.now)

@@ -15,6 +15,7 @@ type lane struct {
 	tenant   store.TenantKey
 	endpoint store.EndpointKey
 	settings Settings
+	doubtful bool // the settings may be old
 
 	held    map[ref]place // queued, waiting, in flight or not recorded yet
 	dropped int           // of them, those that are dropped and have not left their queues
@@ -130,6 +131,9 @@ func (l *lane) opens() time.Time {
 
 // ready says whether an attempt may begin.
 func (l *lane) ready(now time.Time) bool {
+	if l.doubtful {
+		return false
+	}
 	if l.settings.Closed {
 		return len(l.flights) < l.settings.Concurrency && l.hasNext()
 	}

@@ -14,7 +14,9 @@ const (
 	FreshPage   PageKind = iota + 1
 	WaitingPage          // deliveries that wait
 	SendPage             // manual sends
-	pageKinds   = iota
+	pageKinds            = iota
+
+	SettingsPage PageKind = iota // nothing but the settings
 )
 
 // kind is of the page that brings a delivery.
@@ -71,12 +73,15 @@ func (b *Board) TakePage() (PageRequest, bool) {
 			b.settle(l)
 			continue
 		}
-		l.page, l.lastPage = &pageInFlight{kind: kind, recorded: make(map[ref]struct{})}, kind
+		l.page = &pageInFlight{kind: kind, recorded: make(map[ref]struct{})}
 		request := PageRequest{
 			Tenant: l.tenant, Endpoint: l.endpoint, Kind: kind, From: l.from,
 			Limit: b.pageRows(), Bytes: max(0, b.limits.Bytes-b.bytes) / shareOfFree,
 		}
-		if kind != FreshPage {
+		if kind != SettingsPage {
+			l.lastPage = kind
+		}
+		if kind == WaitingPage || kind == SendPage {
 			request.Limit += l.waits(kind).held // those may come first, and are no news
 		}
 		return request, true
@@ -93,7 +98,12 @@ func (b *Board) pageRows() int {
 
 // wants says which page would help the lane now; 0 is none. The kinds take turns.
 func (l *lane) wants(now time.Time, limits *Limits) PageKind {
-	if l.page != nil || l.pageAfter.After(now) || (l.settings.Paused && !l.settings.Closed) {
+	switch {
+	case l.page != nil || l.pageAfter.After(now):
+		return 0
+	case l.doubtful:
+		return SettingsPage
+	case l.settings.Paused && !l.settings.Closed:
 		return 0
 	}
 	kind := l.lastPage
@@ -124,6 +134,8 @@ func (b *Board) PutPage(now time.Time, page Page) {
 	switch {
 	case page.Failed:
 		l.pageAfter = now.Add(pageRetry)
+	case page.Kind == SettingsPage:
+		l.pageAfter = time.Time{}
 	case page.Kind == FreshPage:
 		l.pageAfter = time.Time{}
 		b.putFresh(l, during, page)

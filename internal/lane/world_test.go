@@ -302,6 +302,10 @@ func (w *world) configure() {
 		j.settings.Closed, j.ordered = closed, w.next
 	}
 	j.began = time.Time{} // from the next attempt on
+	if w.rand.IntN(4) == 0 {
+		w.board.Doubt(w.now, ep)
+		return
+	}
 	w.board.Configure(w.now, ep, j.settings)
 }
 
@@ -455,6 +459,9 @@ func (w *world) putPage() {
 // readPage is what a store would answer.
 func (w *world) readPage(request PageRequest) Page {
 	page := Page{PageRequest: request, Settings: w.judges[request.Endpoint].settings}
+	if request.Kind == SettingsPage {
+		return page
+	}
 	if request.Kind == FreshPage {
 		w.readFresh(&page)
 		return page
