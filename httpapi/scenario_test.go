@@ -342,11 +342,11 @@ func TestSecrets(t *testing.T) {
 		w.play("get", scenario{path: path, status: 200, want: []string{`{"key":"` + knownSecret + `"}`}})
 		w.play("get none", scenario{path: "/app/acme/endpoint/none/secret", status: 404})
 		w.play("a generated one", scenario{path: "/app/acme/endpoint/down/secret", status: 200, want: []string{`{"key":"whsec_`}})
-		w.play("rotate", scenario{method: "POST", path: path + "/rotate", body: `{}`, status: 204})
+		w.play("rotate", scenario{method: "POST", path: path + "/rotate", body: `{}`, status: 200})
 		w.play("rotated", scenario{path: path, status: 200, want: []string{`{"key":"whsec_`}, not: []string{knownSecret}})
-		w.play("rotate to a key", scenario{method: "POST", path: path + "/rotate", body: `{"key":"` + knownSecret + `","gracePeriodSeconds":0}`, status: 204})
+		w.play("rotate to a key", scenario{method: "POST", path: path + "/rotate", body: `{"key":"` + knownSecret + `","gracePeriodSeconds":0}`, status: 200})
 		w.play("rotated to it", scenario{path: path, status: 200, want: []string{knownSecret}})
-		w.play("rotate to Ed25519", scenario{method: "POST", path: path + "/rotate", body: `{"key":"` + ed25519 + `"}`, status: 204})
+		w.play("rotate to Ed25519", scenario{method: "POST", path: path + "/rotate", body: `{"key":"` + ed25519 + `"}`, status: 200})
 		w.play("its public half", scenario{path: path, status: 200, want: []string{`{"key":"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="}`}, not: []string{"whsk_", "6Xb/"}})
 		for field, bodies := range map[string][]string{
 			"key":                {`{"key":""}`, `{"key":"sesame"}`, `{"key":"whsec_AAAA"}`, `{"key":5}`},
@@ -363,7 +363,7 @@ func TestSecrets(t *testing.T) {
 		}
 		w.play("too many", scenario{method: "POST", path: path + "/rotate", body: `{}`, status: 400, want: []string{`"limit_reached"`}})
 		w.play("patch replaces it at once", scenario{method: "PATCH", path: "/app/acme/endpoint/orders", body: `{"secret":"` + knownSecret + `"}`, status: 200, not: []string{"whsec_"}})
-		w.play("and the old ones", scenario{method: "POST", path: path + "/rotate", body: `{}`, status: 204})
+		w.play("and the old ones", scenario{method: "POST", path: path + "/rotate", body: `{}`, status: 200})
 	})
 }
 
@@ -561,7 +561,7 @@ func TestIdempotency(t *testing.T) {
 		t.Run("rotation", func(t *testing.T) {
 			key := map[string]string{"Idempotency-Key": "rotate"}
 			for range 2 {
-				if got := w.call("POST", path+"/endpoint/orders/secret/rotate", `{}`, key); got.status != 204 {
+				if got := w.call("POST", path+"/endpoint/orders/secret/rotate", `{}`, key); got.status != 200 {
 					t.Fatalf("%d %s", got.status, got.body)
 				}
 			}

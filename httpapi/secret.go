@@ -40,12 +40,17 @@ func (in *rotateIn) check(bad *faults) {
 	bad.domain(ep.Validate(), wireNames{"secret": "key"}, "body")
 }
 
-func rotateSecret(c *call, _ *none, in *rotateIn) (out none, _ error) {
+// rotateSecret answers with the new key: the newest clients read it, and older ones, which
+// expect nothing, leave it.
+func rotateSecret(c *call, _ *none, in *rotateIn) (out secretOut, _ error) {
 	org, err := c.once()
 	if err != nil {
 		return out, err
 	}
 	grace := time.Duration(in.Grace.Value) * time.Second
 	err = org.RotateSecret(c.ctx(), c.tenant(), c.endpoint(), webhook.Secret(in.Key.Value), grace)
-	return out, c.missing(err, "Endpoint")
+	if err != nil {
+		return out, c.missing(err, "Endpoint")
+	}
+	return getSecret(c, nil, nil)
 }

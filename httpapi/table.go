@@ -202,7 +202,7 @@ func operations() []*operation {
 			summary: "Get the secret that an endpoint's requests are verified with",
 		}, getSecret),
 		serves(operation{
-			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, needs: access.ManageSecret, status: silent,
+			name: "endpoint.rotate-secret", method: post, path: secret + "/rotate", scope: application, needs: access.ManageSecret, status: ok,
 			once:    true,
 			summary: "Replace an endpoint's secret; the old one signs beside it for a while",
 			names:   wireNames{"secret": "key"},
