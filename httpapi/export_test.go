@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/neohook/neohook/access"
 )
 
 // Way is an operation: its name, its method, and the path in the document.
@@ -57,3 +59,25 @@ func Ways() (ways []string) {
 
 // SetHeartbeat sets how often a stream looks whether its caller may still read it.
 func (api *API) SetHeartbeat(every time.Duration) { api.heartbeat = every }
+
+// Row is what the table says of an operation.
+type Row struct {
+	Way
+	Scope string
+	Needs access.Right
+	// Takes says that it has a body, Upserts that the last thing in its path need not exist.
+	// Streams is an answer that does not end by itself.
+	Takes, Upserts, Streams bool
+	// Places are the names in its path.
+	Places []string
+}
+
+// Table lists what the table says.
+func Table() (rows []Row) {
+	for _, op := range operations() {
+		rows = append(rows, Row{
+			Way{op.name, op.method, basePath + op.path}, op.scope.String(), op.needs, op.body != nil, op.upsert, op.media == "text/event-stream", op.references,
+		})
+	}
+	return rows
+}

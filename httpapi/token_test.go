@@ -208,7 +208,7 @@ func TestClientAuthentication(t *testing.T) {
 		_, err = user.Endpoint.List(ctx, "acme", nil)
 		refused(t, err, 401, `"code":"authentication_failed"`)
 
-		again, err := admin.Authentication.DashboardAccess(ctx, "acme", nil)
+		again, err := admin.Authentication.DashboardAccess(ctx, "acme", nil) //nolint:staticcheck // older programs call it
 		check(t, err)
 		user = w.client(again.Token)
 		_, err = user.Application.Get(ctx, "acme")

@@ -53,6 +53,7 @@ type worldOptions struct {
 	store   store.Store
 	adapter webhook.Adapter
 	log     *slog.Logger
+	metrics http.Handler
 	options neohook.Options
 }
 
@@ -105,7 +106,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	if log == nil {
 		log = slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	api, err := httpapi.New(w.engine, httpapi.Options{Logger: log, Version: testVersion})
+	api, err := httpapi.New(w.engine, httpapi.Options{Logger: log, Version: testVersion, Metrics: opts.metrics})
 	if err != nil {
 		t.Fatal(err)
 	}
