@@ -143,17 +143,14 @@ func (c *Clock) promote(ctx context.Context) (more bool, _ error) {
 	now := time.Now()
 	due, next, err := c.Store.Due(ctx, now, mostEvents)
 	if err != nil {
-		next = before
-		if next.IsZero() {
-			next = now
-		}
-	} else if len(due) > 0 {
-		next = due[0].DueAt // until they are promoted
-	}
-	c.restore(next)
-	if err != nil || len(due) == 0 {
+		c.restore(before)
 		return false, err
 	}
+	if len(due) == 0 {
+		c.restore(next)
+		return false, nil
+	}
+	c.restore(due[0].DueAt) // until they are promoted
 	return true, c.settle(ctx, due)
 }
 
@@ -185,9 +182,11 @@ func (c *Clock) settle(ctx context.Context, due []store.DeferredEvent) error {
 		return err
 	}
 	for i := range promoted {
-		if promoted[i].Kind == store.Rerouted {
+		switch promoted[i].Kind {
+		case store.Rerouted:
 			c.Routes.Refresh(promotions[i].Tenant)
-		} else {
+		case store.Gone: // whoever ended it knows
+		default:
 			c.Settled(promotions[i].Tenant, len(promoted[i].Endpoints))
 		}
 	}
