@@ -34,9 +34,11 @@ type JobProgress struct {
 	State webhook.JobState
 	Error string // "" is none
 	// At is where the walk goes on behind. AtTime is when the last event was accepted that
-	// it has examined; zero is none.
+	// it has examined; zero is none. Later are endpoints that it has left for now, each with
+	// where the walk goes on there.
 	At                DeliveryRef
 	AtTime            time.Time
+	Later             []DeliveryRef
 	Examined, Matched int64
 	UpdatedAt         time.Time
 	EndedAt           time.Time // zero while it is running
@@ -98,9 +100,9 @@ type Jobs interface {
 	// RunningJobs lists the running jobs of all organisations, ascending by key, from
 	// behind after.
 	RunningJobs(ctx context.Context, after JobKey, limit int) ([]Job, error)
-	// JobOpen counts what a job has made and is open still, and how much of that was not
-	// tried yet. It stops counting at limit.
-	JobOpen(ctx context.Context, key JobKey, limit int) (open, untried int, err error)
+	// JobOpen counts what a job has made and is open still; and what of that is to an
+	// endpoint and was not tried yet. It stops counting at limit.
+	JobOpen(ctx context.Context, key JobKey, endpoint EndpointKey, limit int) (open, untried int, err error)
 	// SweepJobs deletes up to limit jobs that ended before an instant, and says how many.
 	SweepJobs(ctx context.Context, before time.Time, limit int) (int, error)
 }

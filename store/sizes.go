@@ -7,6 +7,6 @@ type Sizes interface {
 	// CountOpen counts the open deliveries to a tenant's endpoints, deleted ones aside, and
 	// its deferred events, and stops at limit. Its cost grows with what it counts.
 	CountOpen(ctx context.Context, tenant TenantKey, limit int) (int, error)
-	// CountSends counts the open sends to an endpoint in the same way.
+	// CountSends counts the open sends to an endpoint, those of jobs aside, in the same way.
 	CountSends(ctx context.Context, endpoint EndpointKey, limit int) (int, error)
 }

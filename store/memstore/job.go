@@ -11,6 +11,9 @@ import (
 
 func cleanJob(j store.Job) store.Job {
 	j.Spec = blob(j.Spec)
+	if j.Later = slices.Clone(j.Later); len(j.Later) == 0 {
+		j.Later = nil
+	}
 	j.CreatedAt, j.UpdatedAt, j.EndedAt, j.AtTime = instant(j.CreatedAt), instant(j.UpdatedAt), instantOrZero(j.EndedAt), instantOrZero(j.AtTime)
 	return j
 }
@@ -161,31 +164,27 @@ func (s *Store) RunningJobs(ctx context.Context, after store.JobKey, limit int) 
 }
 
 // JobOpen counts what a job has made and is open still.
-func (s *Store) JobOpen(ctx context.Context, key store.JobKey, limit int) (open, untried int, err error) {
+func (s *Store) JobOpen(ctx context.Context, key store.JobKey, ep store.EndpointKey, limit int) (open, untried int, err error) {
 	err = s.do(ctx, "JobOpen", func(db *state) error {
+		count := func(at store.EndpointKey, tried int) {
+			open = min(open+1, limit)
+			if at == ep && tried == 0 {
+				untried = min(untried+1, limit)
+			}
+		}
 		for _, send := range db.sends {
 			if send.Job == key {
-				open++
-				untried += one(send.Tried == 0)
+				count(send.Endpoint, send.Tried)
 			}
 		}
 		for ref, job := range db.openings {
 			if d := db.deliveries[ref.Endpoint][ref.Event]; job == key && d != nil && !d.State.Ended() {
-				open++
-				untried += one(d.Tried == 0)
+				count(d.Endpoint, d.Tried)
 			}
 		}
-		open, untried = min(open, limit), min(untried, limit)
 		return nil
 	})
 	return open, untried, err
-}
-
-func one(is bool) int {
-	if is {
-		return 1
-	}
-	return 0
 }
 
 // SweepJobs deletes jobs that ended before an instant.

@@ -92,9 +92,12 @@ func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit i
 	})
 }
 
-// CountSends counts an endpoint's open sends.
+// CountSends counts an endpoint's open sends that are of no job.
 func (s *Store) CountSends(ctx context.Context, endpoint store.EndpointKey, limit int) (int, error) {
-	return get(ctx, s, "CountSends", func(db *state) (int, error) { return min(limit, len(db.sendsOf(endpoint))), nil })
+	return get(ctx, s, "CountSends", func(db *state) (int, error) {
+		alone := slices.DeleteFunc(db.sendsOf(endpoint), func(send store.Send) bool { return send.Job != 0 })
+		return min(limit, len(alone)), nil
+	})
 }
 
 func (db *state) sendsOf(endpoint store.EndpointKey) (found []store.Send) {

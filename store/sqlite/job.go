@@ -12,8 +12,8 @@ import (
 
 const (
 	insertJobSQL = `INSERT INTO job (key, organisation, tenant, endpoint, kind, spec, through, created_at,
-			state, error, at_endpoint, at_event, at_time, examined, matched, updated_at, ended_at, made, succeeded, failed, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, 0, 0, NULL, 0, 0, ?, NULL, 0, 0, 0, 1)`
+			state, error, at_endpoint, at_event, at_time, later, examined, matched, updated_at, ended_at, made, succeeded, failed, version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, 0, 0, NULL, NULL, 0, 0, ?, NULL, 0, 0, 0, 1)`
 	jobOfSQL     = `SELECT 1 FROM tenant WHERE key = ?1 AND organisation = ?2 AND deleted_at IS NULL`
 	jobAtSQL     = `SELECT 1 FROM endpoint WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL`
 	boundJobsSQL = `DELETE FROM job WHERE key IN (
@@ -56,7 +56,7 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 
 const (
 	jobColumns = `SELECT key, organisation, tenant, endpoint, kind, spec, through, created_at,
-		state, error, at_endpoint, at_event, at_time, examined, matched, updated_at, ended_at, made, succeeded, failed, version FROM job `
+		state, error, at_endpoint, at_event, at_time, later, examined, matched, updated_at, ended_at, made, succeeded, failed, version FROM job `
 	jobByKeySQL      = jobColumns + `WHERE key = ?`
 	jobSQL           = jobColumns + `WHERE key = ? AND organisation = ?`
 	jobsUpSQL        = jobColumns + `WHERE organisation = ?1 AND key > ?2 ORDER BY key`
@@ -73,7 +73,7 @@ func scanJob(r *row) store.Job {
 		JobProgress: store.JobProgress{
 			State: webhook.JobState(r.int()), Error: r.text(), //nolint:gosec // a JobState was stored
 			At:     store.DeliveryRef{Endpoint: store.EndpointKey(r.int()), Event: store.EventKey(r.int())},
-			AtTime: r.timeOrZero(), Examined: r.int(), Matched: r.int(), UpdatedAt: r.time(), EndedAt: r.timeOrZero(),
+			AtTime: r.timeOrZero(), Later: r.deliveries(), Examined: r.int(), Matched: r.int(), UpdatedAt: r.time(), EndedAt: r.timeOrZero(),
 		},
 		Made: r.int(), Succeeded: r.int(), Failed: r.int(), Version: r.int(),
 	}
@@ -112,8 +112,8 @@ func (s *Store) RunningJobs(ctx context.Context, after store.JobKey, limit int) 
 }
 
 const (
-	stepJobSQL = `UPDATE job SET state = ?3, error = ?4, at_endpoint = ?5, at_event = ?6, at_time = ?7, examined = ?8, matched = ?9,
-			updated_at = ?10, ended_at = ?11, made = made + ?12, version = version + 1
+	stepJobSQL = `UPDATE job SET state = ?3, error = ?4, at_endpoint = ?5, at_event = ?6, at_time = ?7, later = ?8,
+			examined = ?9, matched = ?10, updated_at = ?11, ended_at = ?12, made = made + ?13, version = version + 1
 		WHERE key = ?1 AND version = ?2 AND state = 1`
 	insertOpeningSQL = `INSERT INTO job_opening (endpoint, event, job) VALUES (?, ?, ?)`
 )
@@ -177,7 +177,7 @@ func (w *writer) openForJob(ctx context.Context, o *store.Opening, job store.Job
 func (w *writer) stepJob(ctx context.Context, step *store.JobStep, made int64) error {
 	p := &step.Progress
 	stepped, err := w.exec(ctx, stepJobSQL, int64(step.Job), step.Version, int64(p.State), textOrNull(p.Error),
-		int64(p.At.Endpoint), int64(p.At.Event), microsOrNull(p.AtTime), p.Examined, p.Matched,
+		int64(p.At.Endpoint), int64(p.At.Event), microsOrNull(p.AtTime), deliveriesOrNull(p.Later), p.Examined, p.Matched,
 		micros(p.UpdatedAt), microsOrNull(p.EndedAt), made)
 	if err != nil || stepped == 1 {
 		return err
@@ -206,18 +206,34 @@ func (s *Store) CancelJob(ctx context.Context, organisation string, key store.Jo
 	return job, nil
 }
 
-// jobOpenSQL counts in the order of tried: what was not is found first.
-const jobOpenSQL = `SELECT count(*), sum(untried) FROM (
-		SELECT tried = 0 AS untried FROM send INDEXED BY send_job WHERE job = ?1 AND job <> 0
+const (
+	jobOpenSQL = `SELECT count(*) FROM (
+		SELECT 1 FROM send INDEXED BY send_job WHERE job = ?1 AND job <> 0
 		UNION ALL
-		SELECT delivery.tried = 0 FROM job_opening CROSS JOIN delivery
+		SELECT 1 FROM job_opening CROSS JOIN delivery
 			ON delivery.endpoint = job_opening.endpoint AND delivery.event = job_opening.event WHERE job_opening.job = ?1
 		LIMIT ?2)`
+	jobUntriedSQL = `SELECT count(*) FROM (
+		SELECT 1 FROM send INDEXED BY send_job WHERE job = ?1 AND job <> 0 AND endpoint = ?3 AND tried = 0
+		UNION ALL
+		SELECT 1 FROM job_opening CROSS JOIN delivery
+			ON delivery.endpoint = job_opening.endpoint AND delivery.event = job_opening.event
+			WHERE job_opening.job = ?1 AND job_opening.endpoint = ?3 AND delivery.tried = 0
+		LIMIT ?2)`
+)
 
 // JobOpen counts what a job has made and is open still.
-func (s *Store) JobOpen(ctx context.Context, key store.JobKey, limit int) (open, untried int, err error) {
-	counts, err := readFirst(ctx, s, func(r *row) [2]int { return [2]int{int(r.int()), int(r.int())} }, jobOpenSQL, int64(key), int64(limit))
-	return counts[0], counts[1], err
+func (s *Store) JobOpen(ctx context.Context, key store.JobKey, endpoint store.EndpointKey, limit int) (open, untried int, err error) {
+	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+		all, err := first(ctx, c, (*row).int, jobOpenSQL, int64(key), int64(limit))
+		if err != nil {
+			return err
+		}
+		few, err := first(ctx, c, (*row).int, jobUntriedSQL, int64(key), int64(limit), int64(endpoint))
+		open, untried = int(all), int(few)
+		return err
+	})
+	return open, untried, err
 }
 
 const (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -77,6 +78,11 @@ func (r *row) schedule() webhook.Schedule {
 		schedule[i] = time.Duration(wait) * time.Microsecond
 	}
 	return schedule
+}
+
+func (r *row) deliveries() (list []store.DeliveryRef) {
+	r.json(&list)
+	return list
 }
 
 func (r *row) metadata() (m map[string]string) {
@@ -156,6 +162,13 @@ func scheduleOrNull(schedule webhook.Schedule) any {
 		waits[i] = wait.Microseconds()
 	}
 	return encode(waits)
+}
+
+func deliveriesOrNull(list []store.DeliveryRef) any {
+	if len(list) == 0 {
+		return nil
+	}
+	return encode(list)
 }
 
 func mapOrNull(m map[string]string) any {

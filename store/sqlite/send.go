@@ -99,9 +99,9 @@ func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit i
 	return readAll(ctx, s, scanSend, sendsOfSQL, int64(endpoint), int64(limit))
 }
 
-const countSendsSQL = `SELECT count(*) FROM (SELECT 1 FROM send WHERE endpoint = ? LIMIT ?)`
+const countSendsSQL = `SELECT count(*) FROM (SELECT 1 FROM send INDEXED BY send_alone WHERE endpoint = ? AND job = 0 LIMIT ?)`
 
-// CountSends counts an endpoint's open sends.
+// CountSends counts an endpoint's open sends that are of no job.
 func (s *Store) CountSends(ctx context.Context, endpoint store.EndpointKey, limit int) (int, error) {
 	n, err := readFirst(ctx, s, (*row).int, countSendsSQL, int64(endpoint), int64(limit))
 	return int(n), err

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -61,6 +62,7 @@ func jobComesBackAsStored(w *world) {
 		step := w.stepOf(job)
 		step.Progress.At, step.Progress.AtTime = store.DeliveryRef{Endpoint: ep, Event: 7}, w.now.Add(time.Second+999)
 		step.Progress.Error = "for now"
+		step.Progress.Later = []store.DeliveryRef{{Endpoint: ep}, {Endpoint: 9, Event: 8}}
 		w.step(step)
 		job.JobProgress, job.Version = step.Progress, 2
 		job.AtTime = w.now.Add(time.Second)
@@ -307,17 +309,20 @@ func jobCountsWhatBecameOfWhatItMade(w *world) {
 	counts := func(what string, want ...int64) {
 		w.Helper()
 		now := w.jobNow(job.Key)
-		open, untried, err := w.JobOpen(w.ctx, job.Key, 99)
+		open, untried, err := w.JobOpen(w.ctx, job.Key, ep, 99)
 		w.must(err)
 		same(w, what, []int64{now.Made, now.Succeeded, now.Failed, int64(open), int64(untried)}, want)
-		open, untried, err = w.JobOpen(w.ctx, other.Key, 99)
+		open, untried, err = w.JobOpen(w.ctx, other.Key, ep, 99)
 		w.must(err)
 		same(w, what+", the other job", []int{open, untried}, []int{0, 0})
 	}
 	counts("nothing tried", 8, 0, 0, 8, 8)
-	open, untried, err := w.JobOpen(w.ctx, job.Key, 3)
+	open, untried, err := w.JobOpen(w.ctx, job.Key, ep, 3)
 	w.must(err)
 	same(w, "up to a limit", []int{open, untried}, []int{3, 3})
+	open, untried, err = w.JobOpen(w.ctx, job.Key, ep+1000, 99)
+	w.must(err)
+	same(w, "at another endpoint", []int{open, untried}, []int{8, 0})
 
 	of := func(send int, tried int, state webhook.State) store.Outcome {
 		o := w.outcome(tenant, ep, sent[send], tried, state)
@@ -406,7 +411,7 @@ func endedJobsGo(w *world) {
 	w.is("gone", err, store.ErrNotFound)
 	same(w, "ended later", w.jobNow(jobs[2].Key).State, webhook.JobCancelled)
 	same(w, "none that runs", mustGet[int](w)(w.SweepJobs(w.ctx, start.Add(99*time.Hour), 9)), 1)
-	open, untried, err := w.JobOpen(w.ctx, jobs[3].Key, 9)
+	open, untried, err := w.JobOpen(w.ctx, jobs[3].Key, ep, 9)
 	w.must(err)
 	same(w, "nor what it has open", []int{open, untried}, []int{1, 1})
 	w.record(w.outcome(tenant, ep, event, 0, webhook.Succeeded))
@@ -443,7 +448,7 @@ func jobSurvivesReopen(w *world, reopen func() *world) {
 	stepped := w.jobNow(job.Key)
 	w = reopen()
 	same(w, "running", mustGet[[]store.Job](w)(w.RunningJobs(w.ctx, 0, 9)), []store.Job{stepped})
-	open, untried, err := w.JobOpen(w.ctx, job.Key, 9)
+	open, untried, err := w.JobOpen(w.ctx, job.Key, ep, 9)
 	w.must(err)
 	same(w, "open", []int{open, untried}, []int{2, 2})
 	w.record(w.outcome(tenant, ep, missing, 0, webhook.Succeeded))
@@ -501,7 +506,10 @@ func (p *pair) stepJob(rt *rapid.T) {
 		step.Progress.State, step.Progress.EndedAt = webhook.JobFinished, p.now
 	}
 	ref := func() store.DeliveryRef { return store.DeliveryRef{Endpoint: p.endpoint().Key, Event: p.event()} }
-	step.Progress.At = ref()
+	step.Progress.At, step.Progress.Later = ref(), nil
+	if p.chance(30) {
+		step.Progress.Later = []store.DeliveryRef{ref()}
+	}
 	for range rapid.IntRange(0, 2).Draw(rt, "sends") {
 		at := ref()
 		step.Sends = append(step.Sends, store.Send{Endpoint: at.Endpoint, Event: at.Event, Retried: p.chance(50), DueAt: p.now})
@@ -516,6 +524,10 @@ func (p *pair) stepJob(rt *rapid.T) {
 	own := func(st store.Store) store.JobStep {
 		own := step
 		own.Progress.At.Event = p.own(st, own.Progress.At.Event)
+		own.Progress.Later = slices.Clone(step.Progress.Later)
+		for i := range own.Progress.Later {
+			own.Progress.Later[i].Event = p.own(st, own.Progress.Later[i].Event)
+		}
 		own.Sends, own.Openings, own.Cancels = nil, nil, nil
 		for _, s := range step.Sends {
 			s.Event = p.own(st, s.Event)
@@ -558,7 +570,7 @@ func (p *pair) cancelJob(rt *rapid.T) {
 
 func (p *pair) readJobs(rt *rapid.T) {
 	p.T = rt
-	job, organisation := p.pickJob(), p.organisation()
+	job, organisation, ep := p.pickJob(), p.organisation(), p.endpoint().Key
 	var filter store.JobFilter
 	if p.chance(50) {
 		filter.Tenant = p.tenant().Key
@@ -581,7 +593,7 @@ func (p *pair) readJobs(rt *rapid.T) {
 		return listed, err
 	})
 	read(p, "JobOpen", func(st store.Store) ([2]int, error) {
-		open, untried, err := st.JobOpen(p.Context(), job.Key, 3)
+		open, untried, err := st.JobOpen(p.Context(), job.Key, ep, 3)
 		return [2]int{open, untried}, err
 	})
 	if p.chance(20) {

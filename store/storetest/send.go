@@ -86,6 +86,9 @@ func sendsAreSoonestDueFirst(w *world) {
 	same(w, "four", mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, 4)), want[:4])
 	count := func(of store.EndpointKey, limit int) int { return mustGet[int](w)(w.CountSends(w.ctx, of, limit)) }
 	same(w, "counted", count(ep, 99), 6)
+	_, _, err := w.InsertSends(w.ctx, w.now, []store.Send{{Tenant: tenant, Endpoint: ep, Event: event, Job: 7, DueAt: w.now}}, nil, nil)
+	w.must(err)
+	same(w, "counted without a job's", count(ep, 99), 6)
 	same(w, "counted up to a limit", count(ep, 4), 4)
 	same(w, "counted elsewhere", count(ep+1000, 4), 0)
 }

@@ -186,7 +186,7 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("Jobs", jobs, err)
 	running, err := w.RunningJobs(ctx, 0, 1)
 	call("RunningJobs", running, err)
-	jobOpen, _, err := w.JobOpen(ctx, 1, 1)
+	jobOpen, _, err := w.JobOpen(ctx, 1, 1, 1)
 	call("JobOpen", jobOpen, err)
 	sweptJobs, err := w.SweepJobs(ctx, w.now, 1)
 	call("SweepJobs", sweptJobs, err)

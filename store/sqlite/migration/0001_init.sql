@@ -215,7 +215,8 @@ CREATE TABLE send (
 	due_at   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX send_due ON send (endpoint, due_at);
-CREATE INDEX send_job ON send (job, tried) WHERE job <> 0;
+CREATE INDEX send_alone ON send (endpoint) WHERE job = 0;
+CREATE INDEX send_job ON send (job, endpoint, tried) WHERE job <> 0;
 
 -- How each delivery ended. state is 5 succeeded, 6 exhausted, 7 cancelled.
 CREATE TABLE history (
@@ -276,6 +277,7 @@ CREATE TABLE job (
 	at_endpoint  INTEGER NOT NULL, -- where the walk goes on behind
 	at_event     INTEGER NOT NULL,
 	at_time      INTEGER,
+	later        TEXT,             -- endpoints that it has left for now
 	examined     INTEGER NOT NULL,
 	matched      INTEGER NOT NULL,
 	updated_at   INTEGER NOT NULL,
@@ -297,7 +299,7 @@ CREATE TABLE job_opening (
 	job      INTEGER NOT NULL,
 	PRIMARY KEY (endpoint, event)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX job_opening_job ON job_opening (job);
+CREATE INDEX job_opening_job ON job_opening (job, endpoint);
 
 -- Changes of the directory that are made a single time.
 CREATE TABLE once (
