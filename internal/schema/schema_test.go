@@ -122,26 +122,26 @@ func hostile() map[string]struct{ schema, payload, want string } {
 			nested(60), budget,
 		},
 		"expression by text": {
-			`{"items":{"pattern":"(x+x+)+y|(a|aa|aaa){1,50}b"}}`, `["` + strings.Repeat("ax", 100_000) + `"]`, budget,
+			`{"items":{"pattern":"(x+x+)+y|(a|aa|aaa){1,50}b"}}`, `["` + strings.Repeat("ax", 10_000) + `"]`, budget,
 		},
 		"expressions by names": {
-			`{"patternProperties":{` + repeatPatterns(300) + `}}`, `{` + repeatNames(20_000) + `}`, budget,
+			`{"patternProperties":{` + repeatPatterns(300) + `}}`, `{` + repeatNames(1000) + `}`, budget,
 		},
 		"enum by items": {
-			`{"items":{"enum":[` + repeatNumbers(10_000) + `]}}`, `[` + repeat("-1", 200_000) + `]`, budget,
+			`{"items":{"enum":[` + repeatNumbers(10_000) + `]}}`, `[` + repeat("-1", 2000) + `]`, budget,
 		},
 		"alternatives by items": {
-			`{"items":{"anyOf":[` + repeat(`{"type":"string"}`, 1000) + `]}}`, `[` + repeat("1", 20_000) + `]`, budget,
+			`{"items":{"anyOf":[` + repeat(`{"type":"string"}`, 1000) + `]}}`, `[` + repeat("1", 2000) + `]`, budget,
 		},
 		"unique at each level": {
-			`{"uniqueItems":true,"items":{"$ref":"#"}}`, strings.Repeat("[1,", 900) + `[` + repeat("7", 100_000) + `]` + strings.Repeat("]", 900), budget,
+			`{"uniqueItems":true,"items":{"$ref":"#"}}`, strings.Repeat("[1,", 900) + `[` + repeat("7", 5000) + `]` + strings.Repeat("]", 900), budget,
 		},
 		"listed for each": {
 			`{"$schema":"https://json-schema.org/draft/2019-09/schema","unevaluatedItems":false,"anyOf":[` + repeat(`{"type":"string"}`, 1000) + `]}`,
 			`[` + repeat("1", 200_000) + `]`, budget,
 		},
 		"long text for each": {
-			`{"anyOf":[` + repeat(`{"minLength":9000000}`, 2400) + `]}`, `"` + strings.Repeat("é", 30_000) + `"`, budget,
+			`{"anyOf":[` + repeat(`{"minLength":9000000}`, 2400) + `]}`, `"` + strings.Repeat("é", 10_000) + `"`, budget,
 		},
 		"too many values": {`{}`, `[` + repeat("1", 300_000) + `]`, "must not have more than 250000 values"},
 		"too deep":        {`{}`, nested(2000), "must not be nested deeper than 1000"},
@@ -237,7 +237,7 @@ func TestLengthOfExpressionsIsKnown(t *testing.T) {
 // A check that has thrown leaves the schema as it was.
 func TestBudgetIsForOneCheck(t *testing.T) {
 	s := compile(t, `{"items":{"pattern":"(a|b)*c{900}"}}`)
-	large := `["` + strings.Repeat("ab", 100_000) + `"]`
+	large := `["` + strings.Repeat("ab", 10_000) + `"]`
 	for range 3 {
 		if got := told(check(t, s, large)); !strings.Contains(got, "more steps") {
 			t.Errorf("large: %q", got)
