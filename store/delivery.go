@@ -73,8 +73,9 @@ type EndpointDelivery struct {
 	Last *Attempt
 }
 
-// ClockStep is how far clocks may have been set back without an item being missed by a
-// list that is bounded by time: what lies further outside is not examined.
+// ClockStep is how far clocks may have been set back, or an attempt have been recorded
+// late, without an item being missed by a list that is bounded by time: what lies further
+// outside is not examined.
 const ClockStep = time.Hour
 
 // Deliveries lists deliveries by endpoint, by the keys of their events. It examines what

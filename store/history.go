@@ -140,7 +140,8 @@ type History interface {
 	// Event and EventByUID return ErrNotFound also for an event of another tenant.
 	Event(ctx context.Context, tenant TenantKey, key EventKey) (Event, error)
 	EventByUID(ctx context.Context, tenant TenantKey, uid string) (Event, error)
-	// Events lists a tenant's events. With payloads the page ends before the event that
+	// Events lists a tenant's events. It examines what lies in From and To, give or take
+	// ClockStep: what else there is costs nothing. With payloads the page ends before the event that
 	// would bring them over MostPagePayload, but never before its first.
 	Events(ctx context.Context, tenant TenantKey, filter EventFilter, page Page) (Listed[Event], error)
 
@@ -149,7 +150,8 @@ type History interface {
 	// AttemptsOfEvent lists the attempts of an event, at all endpoints or one.
 	AttemptsOfEvent(ctx context.Context, event EventKey, filter AttemptFilter, page Page) (Listed[LoggedAttempt], error)
 	// AttemptsAtEndpoint lists the attempts made at an endpoint; filter.Endpoint is not
-	// looked at.
+	// looked at. It examines what lies in From and To, give or take ClockStep: what else
+	// there is costs nothing.
 	AttemptsAtEndpoint(ctx context.Context, endpoint EndpointKey, filter AttemptFilter, page Page) (Listed[LoggedAttempt], error)
 
 	// Delivery returns where an event stands at an endpoint, or ErrNotFound if it was

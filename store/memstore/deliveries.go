@@ -8,10 +8,10 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// near says that an event was accepted in a time, give or take store.ClockStep.
-func near(ev *store.Event, from, to time.Time) bool {
-	return (from.IsZero() || !ev.AcceptedAt.Before(instant(from.Add(-store.ClockStep)))) &&
-		(to.IsZero() || !ev.AcceptedAt.After(instant(to.Add(store.ClockStep))))
+// near says that something was in a time, give or take store.ClockStep.
+func near(at, from, to time.Time) bool {
+	return (from.IsZero() || !at.Before(instant(from.Add(-store.ClockStep)))) &&
+		(to.IsZero() || !at.After(instant(to.Add(store.ClockStep))))
 }
 
 // attemptsAt returns the attempts of each event at an endpoint, as they were recorded.
@@ -33,7 +33,7 @@ func (s *Store) DeliveriesAtEndpoint(ctx context.Context, ep store.EndpointKey, 
 		var keys []int64
 		for _, key := range sorted(db.deliveries[ep]) {
 			ev := db.events[key]
-			if ev != nil && filter.Examines(db.deliveries[ep][key].State) && near(ev, filter.From, filter.To) {
+			if ev != nil && filter.Examines(db.deliveries[ep][key].State) && near(ev.AcceptedAt, filter.From, filter.To) {
 				keys = append(keys, int64(key))
 			}
 		}

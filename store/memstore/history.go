@@ -83,7 +83,7 @@ func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store
 // eventsOf returns the events of a tenant that a list looks at, ascending.
 func (db *state) eventsOf(tenant store.TenantKey, filter *store.EventFilter) (keys []int64) {
 	for _, key := range sorted(db.events) {
-		if ev := db.events[key]; ev.Tenant == tenant && near(ev, filter.From, filter.To) {
+		if ev := db.events[key]; ev.Tenant == tenant && near(ev.AcceptedAt, filter.From, filter.To) {
 			keys = append(keys, int64(key))
 		}
 	}
@@ -141,7 +141,9 @@ func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filte
 // AttemptsAtEndpoint lists the attempts made at an endpoint.
 func (s *Store) AttemptsAtEndpoint(ctx context.Context, ep store.EndpointKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error) {
 	filter.Endpoint = 0
-	return s.attempts(ctx, "AttemptsAtEndpoint", filter, page, func(a *store.LoggedAttempt) bool { return a.Endpoint == ep })
+	return s.attempts(ctx, "AttemptsAtEndpoint", filter, page, func(a *store.LoggedAttempt) bool {
+		return a.Endpoint == ep && near(a.StartedAt, filter.From, filter.To)
+	})
 }
 
 func (s *Store) attempts(ctx context.Context, operation string, filter store.AttemptFilter, page store.Page, of func(*store.LoggedAttempt) bool) (store.Listed[store.LoggedAttempt], error) {

@@ -51,10 +51,10 @@ const (
 	attemptAtEndpoint = attemptColumns + `FROM attempt_span CROSS JOIN strip
 		CROSS JOIN attempt ON attempt.strip = (attempt_span.span << 6) + strip.nth AND attempt.endpoint = attempt_span.endpoint` + attemptOthers
 	attemptsAtEndpointUpSQL = attemptAtEndpoint + `
-		WHERE attempt_span.endpoint = ?1 AND attempt_span.span >= ?2 >> 13 AND attempt.key > ?2
+		WHERE attempt_span.endpoint = ?1 AND attempt_span.span BETWEEN ?2 >> 13 AND ?4 >> 13 AND attempt.key > ?2 AND attempt.key <= ?4
 		ORDER BY attempt_span.span, strip.nth, attempt.key`
 	attemptsAtEndpointDownSQL = attemptAtEndpoint + `
-		WHERE attempt_span.endpoint = ?1 AND attempt_span.span <= ?2 >> 13 AND attempt.key < ?2
+		WHERE attempt_span.endpoint = ?1 AND attempt_span.span BETWEEN ?4 >> 13 AND ?2 >> 13 AND attempt.key < ?2 AND attempt.key >= ?4
 		ORDER BY attempt_span.span DESC, strip.nth DESC, attempt.key DESC`
 )
 
@@ -89,11 +89,12 @@ func (s *Store) Attempt(ctx context.Context, event store.EventKey, key store.Att
 
 // AttemptsOfEvent lists the attempts of an event.
 func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (listed store.Listed[store.LoggedAttempt], err error) {
-	if filter.Endpoint != 0 {
-		query, after := walk(page, attemptsOfDeliveryUpSQL, attemptsOfDeliveryDownSQL)
-		return s.attempts(ctx, filter, page.Limit, query, int64(event), after, int64(filter.Endpoint))
-	}
-	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
+		if filter.Endpoint != 0 {
+			query, after := walk(page, attemptsOfDeliveryUpSQL, attemptsOfDeliveryDownSQL)
+			listed, err = listAttempts(ctx, c, filter, page.Limit, query, int64(event), after, int64(filter.Endpoint))
+			return err
+		}
 		keys, err := all(ctx, c, (*row).int, attemptKeysSQL, int64(event))
 		if err != nil {
 			return err
@@ -112,15 +113,15 @@ func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filte
 }
 
 // AttemptsAtEndpoint lists the attempts made at an endpoint.
-func (s *Store) AttemptsAtEndpoint(ctx context.Context, endpoint store.EndpointKey, filter store.AttemptFilter, page store.Page) (store.Listed[store.LoggedAttempt], error) {
+func (s *Store) AttemptsAtEndpoint(ctx context.Context, endpoint store.EndpointKey, filter store.AttemptFilter, page store.Page) (listed store.Listed[store.LoggedAttempt], err error) {
 	filter.Endpoint = 0
-	query, after := walk(page, attemptsAtEndpointUpSQL, attemptsAtEndpointDownSQL)
-	return s.attempts(ctx, filter, page.Limit, query, int64(endpoint), after)
-}
-
-func (s *Store) attempts(ctx context.Context, filter store.AttemptFilter, limit int, query string, of, after any, more ...any) (listed store.Listed[store.LoggedAttempt], err error) {
-	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
-		listed, err = listAttempts(ctx, c, filter, limit, query, of, after, more...)
+	query, _ := walk(page, attemptsAtEndpointUpSQL, attemptsAtEndpointDownSQL)
+	err = s.read(ctx, func(ctx context.Context, c *conn) error {
+		after, until, err := bounds(ctx, c, beginning, page, filter.From, filter.To)
+		if err != nil {
+			return err
+		}
+		listed, err = listAttempts(ctx, c, filter, page.Limit, query, int64(endpoint), after, until)
 		return err
 	})
 	return listed, err

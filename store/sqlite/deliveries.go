@@ -80,7 +80,7 @@ func queries(filter *store.DeliveryFilter, descending bool) (chosen []string) {
 func (s *Store) DeliveriesAtEndpoint(ctx context.Context, endpoint store.EndpointKey, filter store.DeliveryFilter, page store.Page) (listed store.Listed[store.EndpointDelivery], err error) {
 	// One instant for all: a delivery may go from one table to the other between two.
 	err = s.snapshot(ctx, func(ctx context.Context, c *conn) error {
-		after, until, err := bounds(ctx, c, page, filter.From, filter.To)
+		after, until, err := bounds(ctx, c, acceptance, page, filter.From, filter.To)
 		if err != nil {
 			return err
 		}

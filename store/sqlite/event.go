@@ -95,7 +95,7 @@ func (s *Store) EventByUID(ctx context.Context, tenant store.TenantKey, uid stri
 func (s *Store) Events(ctx context.Context, tenant store.TenantKey, filter store.EventFilter, page store.Page) (listed store.Listed[store.Event], err error) {
 	query, _ := walk(page, eventsUpSQL, eventsDownSQL)
 	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
-		after, until, err := bounds(ctx, c, page, filter.From, filter.To)
+		after, until, err := bounds(ctx, c, acceptance, page, filter.From, filter.To)
 		if err != nil {
 			return err
 		}

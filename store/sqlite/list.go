@@ -20,17 +20,34 @@ func walk(page store.Page, up, down string) (query string, after int64) {
 	return down, page.After
 }
 
-// bounds returns the keys between which a walk over events has to go that is narrowed to
-// a time of acceptance: it goes on behind after, and up to until, inclusive.
-func bounds(ctx context.Context, c *conn, page store.Page, from, to time.Time) (after, until int64, err error) {
+// dates are of rows whose keys ascend with a time.
+type dates struct {
+	keysSQL string // their lowest and highest key
+	atSQL   string // key and time of the first one at a key or behind it
+}
+
+var (
+	acceptance = dates{
+		`SELECT (SELECT min(key) FROM event), (SELECT max(key) FROM event)`,
+		`SELECT key, accepted_at FROM event WHERE key >= ? ORDER BY key LIMIT 1`,
+	}
+	beginning = dates{
+		`SELECT (SELECT min(key) FROM attempt), (SELECT max(key) FROM attempt)`,
+		`SELECT key, started_at FROM attempt WHERE key >= ? ORDER BY key LIMIT 1`,
+	}
+)
+
+// bounds returns the keys between which a walk has to go that is narrowed to a time: it
+// goes on behind after, and up to until, inclusive.
+func bounds(ctx context.Context, c *conn, of dates, page store.Page, from, to time.Time) (after, until int64, err error) {
 	lowest, highest := int64(1), int64(math.MaxInt64-1)
 	if !from.IsZero() {
-		if lowest, err = acceptedFrom(ctx, c, from.Add(-store.ClockStep)); err != nil {
+		if lowest, err = of.from(ctx, c, from.Add(-store.ClockStep)); err != nil {
 			return 0, 0, err
 		}
 	}
 	if !to.IsZero() {
-		behind, err := acceptedFrom(ctx, c, to.Add(store.ClockStep+time.Microsecond))
+		behind, err := of.from(ctx, c, to.Add(store.ClockStep+time.Microsecond))
 		if err != nil {
 			return 0, 0, err
 		}
@@ -43,24 +60,19 @@ func bounds(ctx context.Context, c *conn, page store.Page, from, to time.Time) (
 	return max(page.After, lowest-1), highest, nil
 }
 
-const (
-	eventKeysSQL  = `SELECT (SELECT min(key) FROM event), (SELECT max(key) FROM event)`
-	acceptedAtSQL = `SELECT key, accepted_at FROM event WHERE key >= ? ORDER BY key LIMIT 1`
-)
-
-// acceptedFrom returns a key with the events below it accepted before an instant, and the
-// others not, as far as clocks ran evenly. It halves the keys until it is found.
-func acceptedFrom(ctx context.Context, c *conn, at time.Time) (int64, error) {
+// from returns a key with the rows below it dated before an instant, and the others not, as
+// far as clocks ran evenly. It halves the keys until it is found.
+func (of dates) from(ctx context.Context, c *conn, at time.Time) (int64, error) {
 	type pair struct{ key, value int64 }
 	scan := func(r *row) pair { return pair{r.int(), r.int()} }
-	keys, err := first(ctx, c, scan, eventKeysSQL)
+	keys, err := first(ctx, c, scan, of.keysSQL)
 	if err != nil {
 		return 0, err
 	}
 	from, behind := keys.key, keys.value+1
 	for from < behind {
 		middle := from + (behind-from)/2
-		found, err := first(ctx, c, scan, acceptedAtSQL, middle)
+		found, err := first(ctx, c, scan, of.atSQL, middle)
 		switch {
 		case errors.Is(err, store.ErrNotFound): // they are gone
 			behind = middle

@@ -55,7 +55,7 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"jobs of tenant up": jobsOfTenantUp, "jobs of tenant down": jobsOfTenantDown, "running jobs": runningJobsSQL,
 		"job of": jobOfSQL, "job at": jobAtSQL, "bound jobs": boundJobsSQL, "step job": stepJobSQL, "cancel job": cancelJobSQL,
 		"sweep jobs": sweepJobsSQL, "count job": countJobSQL, "opening": openingJobSQL, "end opening": endOpeningSQL, "job of send": sendJobSQL,
-		"untried up": untriedUpSQL, "untried down": untriedDownSQL, "accepted at": acceptedAtSQL,
+		"untried up": untriedUpSQL, "untried down": untriedDownSQL, "accepted at": acceptance.atSQL, "begun at": beginning.atSQL,
 	} {
 		for _, step := range plan(t, s, query) {
 			if strings.HasPrefix(step, "SCAN") && step != "SCAN strip" /* 64 rows */ || strings.Contains(step, "TEMP B-TREE") {

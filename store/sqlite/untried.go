@@ -48,7 +48,7 @@ func scanCandidate(endpoint store.EndpointKey) func(*row) candidate {
 func (s *Store) UntriedAtEndpoint(ctx context.Context, tenant store.TenantKey, endpoint store.EndpointKey, filter store.EventFilter, page store.Page) (listed store.Listed[store.EndpointDelivery], err error) {
 	query, _ := walk(page, untriedUpSQL, untriedDownSQL)
 	err = s.read(ctx, func(ctx context.Context, c *conn) error {
-		after, until, err := bounds(ctx, c, page, filter.From, filter.To)
+		after, until, err := bounds(ctx, c, acceptance, page, filter.From, filter.To)
 		if err != nil {
 			return err
 		}

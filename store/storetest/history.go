@@ -417,3 +417,55 @@ func deliveryTellsWhereItStands(w *world) {
 	w.record(due)
 	same(w, "waiting", w.delivery(ep, event), store.DeliveryRecord{Endpoint: ep, Event: event, State: webhook.Waiting, Tried: 1})
 }
+
+// listsByTimeExamineThatTimeOnly has many more rows than a page may examine, over days, and
+// asks for a part of them: the first page has it, however far it lies from where the walk
+// would begin.
+func listsByTimeExamineThatTimeOnly(w *world) {
+	tenant := w.tenant()
+	ep := w.endpoint(tenant)
+	begin := w.now
+	var events []store.EventKey
+	for range 30 {
+		keys := w.publish(100, tenant, ep)
+		outcomes := make([]store.Outcome, len(keys))
+		for i, key := range keys {
+			outcomes[i] = w.outcome(tenant, ep, key, 0, webhook.Succeeded)
+		}
+		w.record(outcomes...)
+		events = append(events, keys...)
+		w.now = w.now.Add(12 * time.Hour)
+	}
+	day := func(n int) time.Time { return begin.Add(time.Duration(n) * 24 * time.Hour) }
+	for what, c := range map[string]struct {
+		from, to    time.Time
+		first, last int // of the events
+	}{
+		"the first day":  {time.Time{}, day(1).Add(-time.Hour - 1), 0, 200},
+		"a day between":  {day(5), day(5).Add(13 * time.Hour), 1000, 1200},
+		"the last day":   {day(14), time.Time{}, 2800, 3000},
+		"before all":     {time.Time{}, begin.Add(-2 * time.Hour), 0, 0},
+		"after all":      {day(20), day(30), 0, 0},
+		"between two":    {day(3).Add(2 * time.Hour), day(3).Add(10 * time.Hour), 0, 0},
+		"all that there": {begin, day(15), 0, 3000},
+	} {
+		for _, descending := range []bool{false, true} {
+			page := store.Page{Limit: 250, Descending: descending}
+			listed := mustGet[store.Listed[store.Event]](w)(w.Events(w.ctx, tenant, store.EventFilter{From: c.from, To: c.to}, page))
+			attempts := mustGet[store.Listed[store.LoggedAttempt]](w)(w.AttemptsAtEndpoint(w.ctx, ep, store.AttemptFilter{From: c.from, To: c.to}, page))
+			count := min(c.last-c.first, 250)
+			same(w, what+": events", len(listed.Items), count)
+			same(w, what+": attempts", len(attempts.Items), count)
+			same(w, what+": examined", []int{listed.Examined, attempts.Examined}, []int{count, count})
+			same(w, what+": done", []bool{listed.Done, attempts.Done}, []bool{c.last-c.first <= 250, c.last-c.first <= 250})
+			if count > 0 {
+				first := events[c.first]
+				if descending {
+					first = events[c.last-1]
+				}
+				same(w, what+": the first event", listed.Items[0].Key, first)
+				same(w, what+": the first attempt's event", attempts.Items[0].Event, first)
+			}
+		}
+	}
+}

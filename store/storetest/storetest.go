@@ -148,6 +148,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"EventsBringPayloadsWhenAsked", eventsBringPayloadsWhenAsked},
 		{"PageOfLargePayloadsIsShort", pageOfLargePayloadsIsShort},
 		{"FilteredListsAdvance", filteredListsAdvance},
+		{"ListsByTimeExamineThatTimeOnly", listsByTimeExamineThatTimeOnly},
 		{"AttemptComesBackAsLogged", attemptComesBackAsLogged},
 		{"AttemptIsItsEventsOnly", attemptIsItsEventsOnly},
 		{"AttemptsPageBothWays", attemptsPageBothWays},
