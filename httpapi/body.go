@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,16 +26,37 @@ func (api *API) maxBodyBytes() int64 {
 var decodeOptions = json.JoinOptions(
 	jsontext.AllowInvalidUTF8(true), // lone surrogates; bytes that are not UTF-8 were refused before
 	json.WithUnmarshalers(json.JoinUnmarshalers(
-		json.UnmarshalFromFunc(refuseNull[string]), json.UnmarshalFromFunc(refuseNull[int64]),
+		json.UnmarshalFromFunc(refuseNull), json.UnmarshalFromFunc(readWhole),
 	)),
 )
 
-// refuseNull keeps null from being read as "" or 0: in a list, or as a value in a map.
-func refuseNull[T string | int64](dec *jsontext.Decoder, _ *T) error {
+// refuseNull keeps null from being read as "": in a list, or as a value in a map.
+func refuseNull(dec *jsontext.Decoder, _ *string) error {
 	if dec.PeekKind() == 'n' {
 		return errors.New("null")
 	}
 	return errors.ErrUnsupported
+}
+
+// readWhole reads a whole number however it is spelled: some languages write 5 as 5.0.
+func readWhole(dec *jsontext.Decoder, n *int64) error {
+	if dec.PeekKind() != '0' {
+		return errors.New("no number") // null too, which would be read as 0
+	}
+	text, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if *n, err = strconv.ParseInt(string(text), 10, 64); err == nil {
+		return nil
+	}
+	const exact = 1 << 53 // beyond, floating point skips numbers
+	wide, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || wide != math.Trunc(wide) || math.Abs(wide) > exact {
+		return errors.New("no whole number")
+	}
+	*n = int64(wide)
+	return nil
 }
 
 // decode reads a body into a value of the shape's type, given by its address, and holds
@@ -45,6 +68,8 @@ func (s *shape) decode(body []byte, value any) (unknown []string, bad faults) {
 		bad.misfit("must be a JSON object, and is empty", "body")
 	case !utf8.Valid(body):
 		bad.misfit("is not UTF-8", "body")
+	case jsontext.Value(body).Kind() == 'n': // which would be read as no members
+		bad.misfit("must be an object", "body")
 	default:
 		if err := json.Unmarshal(body, value, decodeOptions); err != nil {
 			bad = append(bad, s.misfit(err))
@@ -84,6 +109,8 @@ func kindName(of reflect.Type) string {
 		return "a time as RFC 3339 has it, such as 2026-01-02T15:04:05Z"
 	case of == reflect.TypeFor[*string]():
 		return "a string"
+	case of == reflect.TypeFor[*int64]():
+		return "a whole number"
 	}
 	switch of.Kind() {
 	case reflect.String:

@@ -20,7 +20,8 @@ func TestBodyFaultsNameTheField(t *testing.T) {
 	}{
 		"nothing":             {new(applicationIn), " \n", []string{"body value_error.jsondecode: must be a JSON object, and is empty"}},
 		"not an object":       {new(applicationIn), `[]`, []string{"body value_error.jsondecode: must be an object"}},
-		"null":                {new(applicationIn), `null`, []string{"body/name value_error.jsondecode: is required"}},
+		"null":                {new(applicationIn), `null`, []string{"body value_error.jsondecode: must be an object"}},
+		"a fraction":          {new(applicationIn), `{"name":"x","throttleRate":2.5}`, []string{"body/throttleRate value_error.jsondecode: must be a whole number"}},
 		"cut":                 {new(applicationIn), `{"name":"x"`, []string{"body value_error.jsondecode: malformed JSON at byte 11: unexpected EOF"}},
 		"more behind it":      {new(applicationIn), `{"name":"x"} {}`, []string{"body value_error.jsondecode: malformed JSON at byte 13: invalid character '{' after top-level value"}},
 		"not UTF-8":           {new(applicationIn), "{\"name\":\"\xff\"}", []string{"body value_error.jsondecode: is not UTF-8"}},
@@ -109,6 +110,7 @@ func TestBodyTakesWhatClientsSend(t *testing.T) {
 		"headers are null":              {new(headersPatch), `{"headers":null,"deleteHeaders":["A"]}`, nil},
 		"null removes a header":         {new(headersPatch), `{"headers":{"A":null}}`, nil},
 		"an empty rotation":             {new(rotateIn), `{}`, nil},
+		"a whole number with a point":   {new(applicationIn), `{"name":"x","throttleRate":2.50e1}`, nil},
 		"types by two names, the same":  {new(endpointIn), `{"url":"http://a","eventTypes":["a"],"filterTypes":["a"]}`, nil},
 	}
 	for name, test := range tests {

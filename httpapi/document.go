@@ -222,7 +222,7 @@ func queryParameters(all *schemas, query reflect.Type) (params []*documentParame
 
 func idempotencyKey() *documentParameter {
 	return &documentParameter{
-		Name: "idempotency-key", In: "header", Schema: &schema{Type: kinds{"string"}, MaxLength: maxKeyBytes, Pattern: "^[!-~]*$"},
+		Name: "idempotency-key", In: "header", Schema: &schema{Type: kinds{"string"}, MaxLength: maxKeyBytes},
 		Description: "With a key, the request is carried out once: a repeat gets the first answer, for 12 hours, " +
 			"or for 10 minutes under a key that begins with `auto_`. With another body the key is refused (409).",
 	}

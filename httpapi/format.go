@@ -52,7 +52,9 @@ var formats = map[string]func(arg string) format{
 	// secret is a signing secret. The library takes one without a prefix too; here it
 	// would as likely be a mistake.
 	"secret": func(string) format {
-		told := schema{Pattern: "^(" + webhook.HMACPrefix + "|" + webhook.Ed25519Prefix + ")[A-Za-z0-9+/]+=*$"}
+		const quad, pair, triple = "(?:[A-Za-z0-9+/]{4})", "[A-Za-z0-9+/]{2}==", "[A-Za-z0-9+/]{3}="
+		told := schema{Pattern: "^(?:" + webhook.HMACPrefix + "(?:" + quad + "{8,25}|" + quad + "{8,24}(?:" + pair + "|" + triple + "))|" +
+			webhook.Ed25519Prefix + quad + "{21}" + pair + ")$"}
 		return format{told: told, check: func(text string) string {
 			if !strings.HasPrefix(text, webhook.HMACPrefix) && !strings.HasPrefix(text, webhook.Ed25519Prefix) {
 				return "must begin with " + webhook.HMACPrefix + " or " + webhook.Ed25519Prefix

@@ -38,7 +38,7 @@ type transformation struct {
 const keptDays = 90
 
 func (*messageIn) refine(s *schema) {
-	s.AnyOf = []*schema{{Required: []string{"payload"}}, {Required: []string{"data"}}}
+	s.OneOf = []*schema{{Required: []string{"payload"}}, {Required: []string{"data"}}}
 }
 
 func (in *messageIn) check(bad *faults) {

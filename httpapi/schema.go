@@ -36,6 +36,7 @@ type schema struct {
 	// Values is the schema of the members that are not in Properties.
 	Values *schema   `json:"additionalProperties,omitzero"`
 	AnyOf  []*schema `json:"anyOf,omitzero"`
+	OneOf  []*schema `json:"oneOf,omitzero"`
 	// ContentSchema is that of JSON inside a string.
 	ContentSchema *schema        `json:"contentSchema,omitzero"`
 	Not           *schema        `json:"not,omitzero"`
