@@ -57,7 +57,7 @@ func Ways() (ways []string) {
 	return ways
 }
 
-// SetHeartbeat sets how often a stream looks whether its caller may still read it.
+// SetHeartbeat sets how often a stream says something.
 func (api *API) SetHeartbeat(every time.Duration) { api.heartbeat = every }
 
 // Row is what the table says of an operation.

@@ -18,8 +18,7 @@ import (
 // A stream is server-sent events (HTML Living Standard, 9.2): one for each delivery that
 // something was recorded of.
 const (
-	// defaultHeartbeat is how often a stream says something, and looks anew whether its
-	// caller may still read it.
+	// defaultHeartbeat is how often a stream says something where there is nothing to tell.
 	defaultHeartbeat = 15 * time.Second
 	// patience is how long a client may take to accept what it is sent.
 	patience = 10 * time.Second
@@ -139,17 +138,11 @@ func (s *stream) serve(w http.ResponseWriter, r *http.Request, status int) int {
 
 // fill waits for something to write. It returns false where the stream ends.
 func (s *stream) fill(ctx context.Context) bool {
-	if time.Since(s.checked) >= s.call.api.heartbeat {
-		if s.call.mayStill() != nil {
-			return false
-		}
-		s.checked = time.Now()
-	}
 	waiting, cancel := context.WithTimeout(ctx, s.call.api.heartbeat)
 	defer cancel()
 	list, missed, err := s.follower.Next(waiting)
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, !s.mayStill():
 		return false
 	case errors.Is(err, context.DeadlineExceeded):
 		s.buf.WriteString(":\n\n")
@@ -168,6 +161,19 @@ func (s *stream) fill(ctx context.Context) bool {
 		s.buf.WriteString("\n\n")
 	}
 	return true
+}
+
+// trusted is how long a reader is not asked again for its token.
+const trusted = time.Second
+
+// mayStill says whether the reader may be told what has come. It asks when there is
+// something to tell and not before, so that what comes after a token has ended is not told.
+func (s *stream) mayStill() bool {
+	if time.Since(s.checked) < trusted {
+		return true
+	}
+	s.checked = time.Now()
+	return s.call.mayStill() == nil
 }
 
 // mayStill says why a caller may not go on with what it was let do before.
