@@ -47,17 +47,17 @@ type Retention interface {
 	ExpungeEvent(ctx context.Context, now time.Time, tenant TenantKey, event EventKey) ([]Turn, error)
 
 	// InsertExpunge stores that something large is to be deleted, under a key that it
-	// gives, and returns it with Through; and, where it is everything of a tenant, deletes
-	// the tenant if that has not been done. It returns ErrNotFound for a tenant that is not
-	// the organisation's, or is gone; one that was deleted is found. The same Expunge of
-	// the same tenant that is not done yet is returned instead, unless events were
-	// accepted since.
+	// gives, and returns it with its Through; and, where it is everything of a tenant,
+	// deletes the tenant if that has not been done. It returns ErrNotFound for a tenant
+	// that is not the organisation's, or is gone; one that was deleted is found. Where the
+	// same was asked for before and is not done yet, that is returned instead, with the
+	// Through that it has from now on.
 	InsertExpunge(ctx context.Context, organisation string, expunge Expunge) (Expunge, error)
 	// Expunges lists those that are not done, ascending by key.
 	Expunges(ctx context.Context, after ExpungeKey, limit int) ([]Expunge, error)
 	// ExpungeStep does a part of one, in one transaction and for about as long as budget. It
-	// returns what was open of what it deleted, and whether all is done; then, and for one
-	// that is not there, done is true.
+	// returns what was open of what it deleted, and whether all is done, as it is for one
+	// that is not there.
 	ExpungeStep(ctx context.Context, now time.Time, expunge ExpungeKey, budget time.Duration) (open []Turn, done bool, err error)
 
 	// Scrub returns when nothing that was deleted before the call is left in the store's

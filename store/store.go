@@ -20,6 +20,7 @@ type Store interface {
 	Deliveries
 	Jobs
 	Failures
+	Retention
 	Rollups
 	Sizes
 	Tokens

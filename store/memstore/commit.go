@@ -106,11 +106,14 @@ func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 }
 
 func (db *state) record(o *store.Outcome, now time.Time) {
+	db.mark(o)
+	if db.events[o.Event] == nil { // gone meanwhile
+		return
+	}
 	about := store.About{Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event}
 	if o.Attempt != nil {
 		about.Attempt = db.log(o)
 	}
-	db.mark(o)
 	if db.carryOut(o, now) && o.Announce != nil {
 		db.announce(*o.Announce, about)
 	}
@@ -161,7 +164,7 @@ func (db *state) log(o *store.Outcome) store.AttemptKey {
 	db.lastAttempt++
 	logged := &store.LoggedAttempt{Attempt: *o.Attempt, Event: o.Event, Endpoint: o.Endpoint}
 	logged.Key = store.AttemptKey(db.lastAttempt)
-	logged.Response = blob(o.Attempt.Response)
+	logged.Response, logged.Expunged = blob(o.Attempt.Response), false
 	logged.StartedAt = instant(o.Attempt.StartedAt)
 	logged.Duration = o.Attempt.Duration.Truncate(time.Microsecond)
 	db.attempts[logged.Key] = logged

@@ -37,10 +37,10 @@ func (db *state) replayed(once *store.Once, now time.Time) error {
 	return &store.ReplayError{Answer: blob(earlier.answer)}
 }
 
-// claimChange keeps the once of a change that was made.
-func (db *state) claimChange(once *store.Once) {
+// claimChange keeps the once of a change that was made to what is a tenant's; 0 is none's.
+func (db *state) claimChange(once *store.Once, tenant store.TenantKey) {
 	if once != nil {
-		db.once[once.Hash] = made{body: once.Body, ttl: once.TTL, at: instant(once.Now), answer: blob(once.Answer)}
+		db.once[once.Hash] = made{body: once.Body, ttl: once.TTL, at: instant(once.Now), answer: blob(once.Answer), tenant: tenant}
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.On
 		t = cleanTenant(t)
 		t.Version = 1
 		db.tenants[t.Key] = &tenant{Tenant: t, routes: 1}
-		db.claimChange(once)
+		db.claimChange(once, t.Key)
 		return nil
 	})
 }
@@ -166,21 +166,25 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 // DeleteTenant ends a tenant and all its endpoints.
 func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, _ time.Time) error {
 	return s.do(ctx, "DeleteTenant", func(db *state) error {
-		t, err := db.tenant(key)
-		if err != nil {
-			return err
-		}
-		t.deleted = true
-		t.routes++
-		db.deleteTokensOf(key)
-		for _, ep := range db.endpoints {
-			if ep.Tenant == key {
-				ep.deleted = true
-				delete(db.failing, ep.Key)
-			}
-		}
-		return nil
+		return db.deleteTenant(key)
 	})
+}
+
+func (db *state) deleteTenant(key store.TenantKey) error {
+	t, err := db.tenant(key)
+	if err != nil {
+		return err
+	}
+	t.deleted = true
+	t.routes++
+	db.deleteTokensOf(key)
+	for _, ep := range db.endpoints {
+		if ep.Tenant == key {
+			ep.deleted = true
+			delete(db.failing, ep.Key)
+		}
+	}
+	return nil
 }
 
 // Tenant returns a tenant of an organisation, or ErrNotFound.
@@ -241,7 +245,7 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		ep.Version = 1
 		db.endpoints[ep.Key] = &endpoint{Endpoint: ep}
 		t.routes++
-		db.claimChange(once)
+		db.claimChange(once, ep.Tenant)
 		db.announceAll(announce)
 		return nil
 	})
@@ -270,7 +274,7 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		stored.Endpoint = cleanEndpoint(ep)
 		stored.CreatedAt = created
 		db.tenants[ep.Tenant].routes++
-		db.claimChange(once)
+		db.claimChange(once, ep.Tenant)
 		db.announceAll(announce)
 		return nil
 	})

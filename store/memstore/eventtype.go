@@ -42,7 +42,7 @@ func (s *Store) PutEventTypes(ctx context.Context, types []store.EventType, once
 				return err
 			}
 		}
-		db.claimChange(once)
+		db.claimChange(once, 0)
 		return nil
 	})
 }

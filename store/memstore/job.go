@@ -44,7 +44,7 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 		})
 		db.jobs[job.Key] = &stored
 		db.boundJobs(job.Tenant)
-		db.claimChange(once)
+		db.claimChange(once, job.Tenant)
 		return cleanJob(stored), nil
 	})
 }

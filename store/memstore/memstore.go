@@ -54,6 +54,9 @@ type state struct {
 	underWay map[*underWay]struct{}
 	settled  chan struct{} // closed, and made anew, when one of them has ended
 
+	lastExpunge int64
+	expunges    map[store.ExpungeKey]store.Expunge
+
 	deferred map[store.EventKey]struct{}
 	outbox   map[store.OutboxKey]store.Announcement
 
@@ -79,6 +82,7 @@ type made struct {
 	at     time.Time
 	event  store.EventKey // of an event
 	answer []byte         // of a change
+	tenant store.TenantKey
 }
 
 // New returns an empty store.
@@ -93,6 +97,7 @@ func New() *Store {
 
 		eventTypes: make(map[store.EventTypeKey]*store.EventType),
 		failing:    make(map[store.EndpointKey]store.Failing),
+		expunges:   make(map[store.ExpungeKey]store.Expunge),
 		events:     make(map[store.EventKey]*store.Event),
 		attempts:   make(map[store.AttemptKey]*store.LoggedAttempt),
 		deliveries: make(map[store.EndpointKey]map[store.EventKey]*store.DeliveryRecord),

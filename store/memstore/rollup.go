@@ -250,8 +250,8 @@ func (db *state) expunged(ev *store.Event) {
 	}
 }
 
-// forgetTenant deletes what was counted of a tenant.
-func (db *state) forgetTenant(tenant store.TenantKey) {
+// forgetCounts deletes what was counted of a tenant.
+func (db *state) forgetCounts(tenant store.TenantKey) {
 	maps.DeleteFunc(db.counting.sums, func(place countPlace, _ *store.Counts) bool { return place.tenant == tenant })
 	delete(db.counting.types, tenant)
 	delete(db.whole, tenant)

@@ -27,7 +27,7 @@ func (s *Store) InsertSends(ctx context.Context, _ time.Time, sends []store.Send
 		for i := range openings {
 			opened = append(opened, db.openDelivery(&openings[i]))
 		}
-		db.claimChange(once)
+		db.claimChange(once, whose(sends, openings))
 		return nil
 	})
 	if err != nil {
@@ -162,4 +162,15 @@ func (db *state) cancel(ref store.DeliveryRef, now time.Time, announce []store.A
 		db.announce(a, store.About{Tenant: a.About.Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
 	}
 	return true
+}
+
+// whose says of which tenant sends and openings are.
+func whose(sends []store.Send, openings []store.Opening) store.TenantKey {
+	switch {
+	case len(sends) > 0:
+		return sends[0].Tenant
+	case len(openings) > 0:
+		return openings[0].Tenant
+	}
+	return 0
 }

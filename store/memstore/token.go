@@ -78,7 +78,7 @@ func (s *Store) InsertToken(ctx context.Context, token store.Token, once *store.
 				return err
 			}
 		}
-		db.claimChange(once)
+		db.claimChange(once, token.Tenant)
 		db.insertToken(token)
 		return nil
 	})

@@ -18,6 +18,9 @@ const (
 
 func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) (store.AttemptKey, error) {
 	a, key := o.Attempt, w.attempts.draw()
+	if err := w.revisit(ctx, o.Event); err != nil {
+		return 0, err
+	}
 	if err := w.attemptSpans.note(ctx, w.conn, int64(o.Endpoint), key); err != nil {
 		return 0, err
 	}
@@ -35,7 +38,7 @@ const (
 	ownColumns     = `attempt.key, number, trigger, attempt.url, succeeded, status_code, code, timed_out, started_at, duration`
 	attemptColumns = `SELECT ` + ownColumns + `,
 			attempt.event, attempt.endpoint, event.type, event.channels, event.accepted_at, endpoint.created_at,
-			CASE WHEN ?3 THEN response END `
+			CASE WHEN ?3 OR length(response) = 0 THEN response END `
 	attemptOthers = ` CROSS JOIN event ON event.key = attempt.event CROSS JOIN endpoint ON endpoint.key = attempt.endpoint `
 
 	attemptSQL = attemptColumns + `FROM attempt` + attemptOthers + `WHERE attempt.event = ?1 AND attempt.key = ?2`
@@ -78,7 +81,10 @@ func scanAttempt(r *row) store.LoggedAttempt {
 
 func scanAttemptWithResponse(r *row) store.LoggedAttempt {
 	attempt := scanAttempt(r)
-	attempt.Response = r.blob()
+	response := r.blob()
+	if attempt.Expunged = response != nil && len(response) == 0; !attempt.Expunged {
+		attempt.Response = response
+	}
 	return attempt
 }
 

@@ -14,6 +14,7 @@ import (
 func (s *Store) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict, error) {
 	verdicts := make([]store.Verdict, len(batch.Accepts))
 	err := s.write(ctx, func(ctx context.Context, w *writer) (err error) {
+		w.moves = false
 		if err := w.events.reserve(ctx, w.conn, len(batch.Accepts)); err != nil {
 			return err
 		}
@@ -77,6 +78,7 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 		return store.Verdict{}, err
 	}
 	if a.From != 0 {
+		w.moves = true
 		if err := w.deleteOutbox(ctx, a.From); err != nil {
 			return store.Verdict{}, err
 		}
@@ -130,6 +132,9 @@ func (w *writer) refusal(ctx context.Context, a *store.Accept) (store.VerdictKin
 // record logs an attempt and takes its delivery on.
 func (w *writer) record(ctx context.Context, o *store.Outcome, now time.Time) error {
 	if err := w.mark(ctx, o); err != nil {
+		return err
+	}
+	if there, err := w.isThere(ctx, o.Event); err != nil || !there {
 		return err
 	}
 	about := store.About{Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event}

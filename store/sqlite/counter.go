@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+
+	"github.com/neohook/neohook/store"
 )
 
 // counter gives keys out, ascending, from blocks that it has reserved on disk. So a key
@@ -38,6 +40,9 @@ func (n *counter) draw() int64 {
 	return n.next - 1
 }
 
+// last is the key that was drawn last, or one above it.
+func (n *counter) last() int64 { return n.next - 1 }
+
 // forget is for a transaction that was undone, and the reservation perhaps with it.
 func (n *counter) forget() { n.reserved = 0 }
 
@@ -51,6 +56,7 @@ func (w *writer) loadCounters(ctx context.Context) error {
 		}
 		n.next, n.reserved = reserved, reserved
 	}
+	w.gone = store.EventKey(w.events.next) // of what there was before, nobody remembers
 	return nil
 }
 

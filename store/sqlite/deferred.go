@@ -75,7 +75,10 @@ func (w *writer) promote(ctx context.Context, p *store.Promotion) (promoted stor
 	if err != nil || promoted.Kind == store.Rerouted {
 		return promoted, err
 	}
-	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || promoted.Kind != store.Accepted {
+	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil {
+		return promoted, err
+	}
+	if err := w.revisit(ctx, p.Event); err != nil || promoted.Kind != store.Accepted {
 		return promoted, err
 	}
 	for _, endpoint := range p.Endpoints {
@@ -143,6 +146,9 @@ func (s *Store) CancelEvent(ctx context.Context, tenant store.TenantKey, event s
 			return store.ErrNotDeferred
 		}
 		if _, err := w.exec(ctx, cancelEventSQL, int64(event), micros(now)); err != nil {
+			return err
+		}
+		if err := w.revisit(ctx, event); err != nil {
 			return err
 		}
 		return w.announce(ctx, announce)

@@ -60,6 +60,9 @@ const (
 )
 
 func (w *writer) insertHistory(ctx context.Context, o *store.Outcome, state webhook.State, tried int, now time.Time) error {
+	if err := w.revisit(ctx, o.Event); err != nil {
+		return err
+	}
 	var reason any
 	if state == webhook.Cancelled {
 		reason = textOrNull(string(o.Reason))

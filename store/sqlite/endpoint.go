@@ -75,7 +75,7 @@ func changeable(ep *store.Endpoint) []any {
 // InsertEndpoint stores an endpoint under its own key, as version 1.
 func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, ep.Tenant); err != nil {
 			return err
 		}
 		if err := w.raiseRoutes(ctx, ep.Tenant); err != nil {
@@ -109,7 +109,7 @@ func (w *writer) checkEndpointUID(ctx context.Context, ep *store.Endpoint) error
 // UpdateEndpoint replaces the endpoint whose version is one lower than the record's.
 func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, ep.Tenant); err != nil {
 			return err
 		}
 		stored, err := first(ctx, w.conn, scanEndpoint, endpointSQL, int64(ep.Key), int64(ep.Tenant))

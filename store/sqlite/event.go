@@ -25,6 +25,11 @@ func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.A
 	if err := w.eventSpans.note(ctx, w.conn, int64(a.Tenant), int64(key)); err != nil {
 		return err
 	}
+	if a.PayloadTTL != 0 {
+		if err := w.revisitAt(ctx, micros(now)+a.PayloadTTL.Microseconds(), int64(key)); err != nil {
+			return err
+		}
+	}
 	query, values := insertEventSQL, []any{
 		int64(key), int64(a.Tenant), micros(now), a.Type, listOrNull(a.Channels), textOrNull(a.UID), payload,
 	}

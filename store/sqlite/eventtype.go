@@ -114,7 +114,7 @@ const (
 // PutEventTypes stores types in one transaction.
 func (s *Store) PutEventTypes(ctx context.Context, types []store.EventType, once *store.Once) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, 0); err != nil {
 			return err
 		}
 		for i := range types {

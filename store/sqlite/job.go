@@ -24,7 +24,7 @@ const (
 // writes: the highest that was drawn bounds what the job is for.
 func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) (store.Job, error) {
 	err := s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, job.Tenant); err != nil {
 			return err
 		}
 		there, err := w.has(ctx, jobOfSQL, int64(job.Tenant), job.Organisation)

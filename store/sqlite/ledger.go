@@ -177,7 +177,7 @@ func (w *writer) saveLedger(ctx context.Context, now time.Time) error {
 		return err
 	}
 	l.fresh = l.fresh[:0]
-	if err := w.dropRun(ctx, now); err != nil {
+	if _, err := w.dropRun(ctx, now); err != nil {
 		return err
 	}
 	if len(l.recent) < w.ledgerSize {
@@ -186,8 +186,18 @@ func (w *writer) saveLedger(ctx context.Context, now time.Time) error {
 	return w.startRun(ctx, now)
 }
 
-// dropRun deletes one run that has expired, if there is one.
-func (w *writer) dropRun(ctx context.Context, now time.Time) error {
+// sweepLedger deletes one run that has expired, and says whether there was one.
+func (w *writer) sweepLedger(ctx context.Context, now time.Time) (bool, error) {
+	if w.ledger == nil {
+		if err := w.loadLedger(ctx); err != nil {
+			return false, err
+		}
+	}
+	return w.dropRun(ctx, now)
+}
+
+// dropRun deletes one run that has expired, and says whether there was one.
+func (w *writer) dropRun(ctx context.Context, now time.Time) (bool, error) {
 	for _, s := range w.ledger.shelves {
 		at := slices.IndexFunc(s.runs, func(r run) bool { return r.until <= micros(now) })
 		if at < 0 {
@@ -197,12 +207,12 @@ func (w *writer) dropRun(ctx context.Context, now time.Time) error {
 		s.runs = slices.Delete(s.runs, at, at+1)
 		s.filters.remove(at)
 		if _, err := w.exec(ctx, deleteLedgerBlockSQL, number); err != nil {
-			return err
+			return false, err
 		}
 		_, err := w.exec(ctx, deleteLedgerRunSQL, number)
-		return err
+		return true, err
 	}
-	return nil
+	return false, nil
 }
 
 // startRun forgets what has expired and moves the most common class of the rest out of

@@ -11,8 +11,8 @@ import (
 const (
 	// onceSQL finds what was made under a hash and has not expired at an instant.
 	onceSQL       = `SELECT body, answer FROM once WHERE hash = ?1 AND expires_at > ?2`
-	insertOnceSQL = `INSERT OR REPLACE INTO once (hash, body, expires_at, answer) VALUES (?, ?, ?, ?)`
-	sweepOnceSQL  = `DELETE FROM once WHERE hash IN (SELECT hash FROM once WHERE expires_at <= ?1 LIMIT 10)`
+	insertOnceSQL = `INSERT OR REPLACE INTO once (hash, body, expires_at, tenant, answer) VALUES (?, ?, ?, ?, ?)`
+	sweepOnceSQL  = `DELETE FROM once WHERE hash IN (SELECT hash FROM once WHERE expires_at <= ?1 LIMIT ?2)`
 )
 
 // replayed returns *ReplayError if a change was made under once and that is live at now.
@@ -31,9 +31,9 @@ func replayed(ctx context.Context, c *conn, once *store.Once, now time.Time) err
 	return &store.ReplayError{Answer: found.answer}
 }
 
-// claim stores once, if it is not nil, for the change that is being made; or returns
-// *ReplayError. It deletes a few that have expired.
-func (w *writer) claim(ctx context.Context, once *store.Once) error {
+// claim stores once, if it is not nil, for the change that is being made to what is a
+// tenant's, 0 being none's; or returns *ReplayError. It deletes a few that have expired.
+func (w *writer) claim(ctx context.Context, once *store.Once, tenant store.TenantKey) error {
 	if once == nil {
 		return nil
 	}
@@ -41,11 +41,18 @@ func (w *writer) claim(ctx context.Context, once *store.Once) error {
 		return err
 	}
 	expires := micros(once.Now) + once.TTL.Microseconds()
-	if _, err := w.exec(ctx, insertOnceSQL, once.Hash[:], once.Body[:], expires, blobOrNull(once.Answer)); err != nil {
+	if _, err := w.exec(ctx, insertOnceSQL, once.Hash[:], once.Body[:], expires, int64(tenant), blobOrNull(once.Answer)); err != nil {
 		return err
 	}
-	_, err := w.exec(ctx, sweepOnceSQL, micros(once.Now))
+	const few = 10
+	_, err := w.sweepOnce(ctx, once.Now, few)
 	return err
+}
+
+// sweepOnce deletes some that have expired, and says whether there may be more.
+func (w *writer) sweepOnce(ctx context.Context, now time.Time, most int64) (bool, error) {
+	deleted, err := w.exec(ctx, sweepOnceSQL, micros(now), most)
+	return deleted == most, err
 }
 
 // Replay returns the stored answer of once as *ReplayError, or nil if it was not seen

@@ -56,6 +56,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 		path: path, lock: lock,
 		writer:  make(chan *writer, 1),
 		readers: make(chan *conn, readerCount),
+		scrubs:  scrubs{turn: make(chan struct{}, 1)},
 		closing: make(chan struct{}),
 	}
 	if err := s.connect(ctx); err != nil {
@@ -104,6 +105,13 @@ func (s *Store) connect(ctx context.Context) (err error) {
 		}
 	}()
 	if err := w.loadCounters(ctx); err != nil {
+		return err
+	}
+	// A crash may have come between a transaction and the overwriting of what it left.
+	if w.crashed, err = w.findLeftovers(ctx, wholeLog); err != nil {
+		return err
+	}
+	if err := w.overwriteFound(ctx); err != nil {
 		return err
 	}
 	for range readerCount {
@@ -161,13 +169,18 @@ var (
 )
 
 // dsn names the database to the driver; mode is "rw" or "ro". Double-quoted text is an
-// error instead of a string, and the file format can't be written to as a table.
+// error instead of a string. The writer alone may write to the file's pages as to a table,
+// see leftover.go.
 func dsn(path, mode string) string {
 	path = filepath.ToSlash(path)
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path // a drive letter
 	}
-	name := url.URL{Scheme: "file", Path: path, RawQuery: "mode=" + mode + "&_dqs=0&_defensive=1&_error_rc=1"}
+	query := "mode=" + mode + "&_dqs=0&_error_rc=1"
+	if mode == "ro" {
+		query += "&_defensive=1"
+	}
+	name := url.URL{Scheme: "file", Path: path, RawQuery: query}
 	return name.String()
 }
 

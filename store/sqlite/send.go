@@ -25,7 +25,7 @@ const (
 // InsertSends stores sends under keys that it gives, and opens deliveries.
 func (s *Store) InsertSends(ctx context.Context, _ time.Time, sends []store.Send, openings []store.Opening, once *store.Once) (keys []store.SendKey, opened []bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, whose(sends, openings)); err != nil {
 			return err
 		}
 		if err := w.sends.reserve(ctx, w.conn, len(sends)); err != nil {
@@ -121,7 +121,9 @@ func (w *writer) recordSend(ctx context.Context, o *store.Outcome, now time.Time
 	tried, succeeded := int64(o.Tried), o.Attempt != nil && o.Attempt.Succeeded
 	var err error
 	if o.State.Ended() {
-		err = w.endSend(ctx, o, succeeded)
+		if err = w.endSend(ctx, o, succeeded); err == nil {
+			err = w.revisit(ctx, o.Event)
+		}
 	} else {
 		_, err = w.exec(ctx, retrySendSQL, int64(o.Send), tried, tried+1, micros(o.RetryAt))
 	}
@@ -169,7 +171,7 @@ func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.De
 
 func (w *writer) cancelAll(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce []store.Announcement) (cancelled []bool, err error) {
 	for _, d := range deliveries {
-		is, err := w.cancel(ctx, d, now)
+		is, err := w.cancel(ctx, 0, d, now, webhook.CancelAsked)
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +190,7 @@ func (w *writer) cancelAll(ctx context.Context, now time.Time, deliveries []stor
 }
 
 // cancel ends a delivery, and says whether it was open.
-func (w *writer) cancel(ctx context.Context, d store.DeliveryRef, now time.Time) (bool, error) {
+func (w *writer) cancel(ctx context.Context, tenant store.TenantKey, d store.DeliveryRef, now time.Time, reason webhook.Reason) (bool, error) {
 	tried, err := first(ctx, w.conn, (*row).int, triedSQL, int64(d.Endpoint), int64(d.Event))
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
@@ -196,6 +198,17 @@ func (w *writer) cancel(ctx context.Context, d store.DeliveryRef, now time.Time)
 	if err != nil {
 		return false, err
 	}
-	o := store.Outcome{Endpoint: d.Endpoint, Event: d.Event, Tried: int(tried), State: webhook.Cancelled, Reason: webhook.CancelAsked}
+	o := store.Outcome{Tenant: tenant, Endpoint: d.Endpoint, Event: d.Event, Tried: int(tried), State: webhook.Cancelled, Reason: reason}
 	return w.moveDelivery(ctx, &o, o.Tried, now)
+}
+
+// whose says of which tenant sends and openings are.
+func whose(sends []store.Send, openings []store.Opening) store.TenantKey {
+	switch {
+	case len(sends) > 0:
+		return sends[0].Tenant
+	case len(openings) > 0:
+		return openings[0].Tenant
+	}
+	return 0
 }

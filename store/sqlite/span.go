@@ -5,7 +5,10 @@ import "context"
 // spanBits is how many low bits of a key tell the keys of a span apart: see the
 // migration for what a span is, and a strip. Queries have both as numbers: 7 bits of a
 // strip, and 6 for the strips of a span.
-const spanBits = 13
+const (
+	spanBits  = 13
+	stripBits = 7
+)
 
 // spans remembers which owners are known to have keys in which span, so that this is
 // written once for each.

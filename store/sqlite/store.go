@@ -23,6 +23,8 @@ type Store struct {
 	writer  chan *writer
 	readers chan *conn
 
+	scrubs scrubs
+
 	closing   chan struct{} // closed when Close begins
 	closeOnce sync.Once
 	closeErr  error
@@ -44,6 +46,9 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		w := <-s.writer
+		if w.conn != nil {
+			s.closeErr = w.overwriteFound(context.Background()) //nolint:forbidigo // Close takes none
+		}
 		for range readerCount {
 			s.closeErr = errors.Join(s.closeErr, (<-s.readers).close())
 		}

@@ -52,10 +52,13 @@ const insertTenantSQL = `INSERT INTO tenant (key, organisation, uid, name, rate_
 // InsertTenant stores a tenant under its own key, as version 1.
 func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.Once) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, t.Key); err != nil {
 			return err
 		}
 		if err := w.checkTenantUID(ctx, &t); err != nil {
+			return err
+		}
+		if err := w.sweepApart(ctx, t.Key, webhook.Retention{}, t.Retention); err != nil {
 			return err
 		}
 		_, err := w.exec(ctx, insertTenantSQL, int64(t.Key), t.Organisation, textOrNull(t.UID), t.Name,
@@ -103,6 +106,9 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 				return err
 			}
 		}
+		if err := w.sweepApart(ctx, t.Key, stored.Retention, t.Retention); err != nil {
+			return err
+		}
 		delete(w.routes, t.Key)
 		_, err = w.exec(ctx, updateTenantSQL, int64(t.Key), textOrNull(t.UID), t.Name,
 			int64(t.RateLimit), integer(t.Paused),
@@ -119,24 +125,26 @@ const (
 
 // DeleteTenant ends a tenant, all its endpoints and tokens.
 func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		deleted, err := w.exec(ctx, deleteTenantSQL, int64(key), micros(now))
-		if err != nil {
-			return err
-		}
-		if deleted == 0 {
-			return store.ErrNotFound
-		}
-		delete(w.routes, key)
-		if _, err := w.exec(ctx, deleteFailingOfTenantSQL, int64(key)); err != nil {
-			return err
-		}
-		if err := w.deleteTokensOf(ctx, key); err != nil {
-			return err
-		}
-		_, err = w.exec(ctx, deleteEndpointsSQL, int64(key), micros(now))
+	return s.write(ctx, func(ctx context.Context, w *writer) error { return w.deleteTenant(ctx, key, now) })
+}
+
+func (w *writer) deleteTenant(ctx context.Context, key store.TenantKey, now time.Time) error {
+	deleted, err := w.exec(ctx, deleteTenantSQL, int64(key), micros(now))
+	if err != nil {
 		return err
-	})
+	}
+	if deleted == 0 {
+		return store.ErrNotFound
+	}
+	delete(w.routes, key)
+	if _, err := w.exec(ctx, deleteFailingOfTenantSQL, int64(key)); err != nil {
+		return err
+	}
+	if err := w.deleteTokensOf(ctx, key); err != nil {
+		return err
+	}
+	_, err = w.exec(ctx, deleteEndpointsSQL, int64(key), micros(now))
+	return err
 }
 
 const (

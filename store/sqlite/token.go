@@ -116,7 +116,7 @@ func (s *Store) ReplaceToken(ctx context.Context, token store.Token) error {
 // InsertToken stores a token under its own key.
 func (s *Store) InsertToken(ctx context.Context, token store.Token, once *store.Once) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
-		if err := w.claim(ctx, once); err != nil {
+		if err := w.claim(ctx, once, token.Tenant); err != nil {
 			return err
 		}
 		if token.Tenant != 0 {

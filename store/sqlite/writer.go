@@ -27,6 +27,18 @@ type writer struct {
 	types                    map[typeOf]int64
 	rollups                  *rollups
 	whole                    map[store.TenantKey]wholeSince
+	apart                    map[store.TenantKey]struct{} // those that have rows of their own in sweep; nil is not known
+
+	touched touched
+	crashed bool // and what was touched is not known
+
+	passed store.EventKey // the sweep may have looked at events below it
+	gone   store.EventKey // events below it may be gone
+
+	// What has to be overwritten yet, see leftover.go.
+	moves     bool // the transaction may move what somebody may ask to delete
+	leftovers map[int64]struct{}
+	frames    []byte // room to read the log
 
 	counted      map[place]*store.Counts // by the transaction under way
 	spare        []*store.Counts         // what counted holds, and held before
@@ -45,7 +57,7 @@ const defaultLedgerSize = 30_000
 
 func newWriter(path string) *writer {
 	return &writer{
-		path:      path,
+		path: path, leftovers: make(map[int64]struct{}),
 		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"}, sends: counter{name: "send"}, outbox: counter{name: "outbox"},
 		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
 		historySpans: spans{insertSQL: insertHistorySpanSQL},
@@ -76,6 +88,10 @@ func (w *writer) connect(ctx context.Context) error {
 		return err
 	}
 	w.conn = c
+	if err := w.loadPassed(ctx); err != nil {
+		w.abandon()
+		return err
+	}
 	return nil
 }
 
@@ -119,6 +135,7 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 		return fmt.Errorf("begin: %w", err)
 	}
 	done := false
+	w.moves = true // unless somebody says otherwise
 	defer func() {
 		if !done { // a panic too
 			w.rollback(ctx)
@@ -138,12 +155,15 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 		return fmt.Errorf("commit: %w", err)
 	}
 	done = true
+	if w.moves {
+		w.overwriteLeftovers(ctx)
+	}
 	return nil
 }
 
 // rollback undoes what has begun, and forgets what was learned meanwhile.
 func (w *writer) rollback(ctx context.Context) {
-	w.routes, w.ledger, w.types, w.rollups, w.whole = nil, nil, nil, nil, nil
+	w.routes, w.ledger, w.types, w.rollups, w.whole, w.apart = nil, nil, nil, nil, nil, nil
 	w.forgetCounts()
 	w.eventSpans.forget()
 	w.attemptSpans.forget()

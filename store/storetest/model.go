@@ -19,7 +19,7 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 		folder := t.TempDir()
 		p := &pair{
 			T: rt, tested: openAt(t, folder), model: memstore.New(),
-			now:      time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+			now:      modelBegins,
 			events:   map[store.EventKey]store.EventKey{0: 0},
 			attempts: map[store.AttemptKey]store.AttemptKey{0: 0},
 			sends:    map[store.SendKey]store.SendKey{0: 0},
@@ -51,6 +51,9 @@ func Model(t *testing.T, openAt func(t *testing.T, folder string) store.Store) {
 			"promote":        p.promote,
 			"cancelEvent":    p.cancelEvent,
 			"deleteOutbox":   p.deleteOutbox,
+			"sweep":          p.sweep,
+			"expunge":        p.expunge,
+			"expungeTenant":  p.expungeTenant,
 			"readDirectory":  p.readDirectory,
 			"readEvents":     p.readEvents,
 			"readAttempts":   p.readAttempts,

@@ -14,6 +14,7 @@ func (p *pair) insertTenant(rt *rapid.T) {
 	p.T = rt
 	t := store.Tenant{
 		Key: store.TenantKey(p.key()), Organisation: p.organisation(), UID: p.uid(), Name: p.pick("one", "two"), CreatedAt: p.now,
+		Retention: p.retention(),
 	}
 	once := p.once('c')
 	if p.change("InsertTenant", func(st store.Store) error { return st.InsertTenant(p.Context(), t, once) }) == nil {
@@ -29,6 +30,9 @@ func (p *pair) updateTenant(rt *rapid.T) {
 	}
 	t.Version, t.UID, t.UpdatedAt = p.version(t.Version), p.uid(), p.now
 	t.Metadata = map[string]string{"a": p.pick("b", "c")}
+	if p.chance(30) {
+		t.Retention = p.retention()
+	}
 	t.Paused = p.chance(20)
 	if p.chance(5) {
 		t.Organisation = "org_other"
@@ -100,6 +104,9 @@ func (p *pair) accept() store.Accept {
 		// No two are due at the same instant, so that their order is known.
 		p.deferrals++
 		a.DeliverAt = p.now.Add(time.Duration(rapid.IntRange(1, 200_000).Draw(p.T, "deferred"))*time.Millisecond + time.Duration(p.deferrals)*time.Microsecond)
+	}
+	if p.chance(20) {
+		a.PayloadTTL = time.Duration(rapid.IntRange(1, 3).Draw(p.T, "payload TTL")) * modelLeap
 	}
 	a.RepeatOnly = p.chance(5)
 	if p.chance(10) {

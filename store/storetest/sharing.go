@@ -192,6 +192,21 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("SweepJobs", sweptJobs, err)
 	failing, err := w.FailingEndpoints(ctx, 0, 1)
 	call("FailingEndpoints", failing, err)
+
+	swept, err := w.Sweep(ctx, w.now, webhook.Retention{Payloads: 1, Attempts: 1, Events: 1}, time.Second)
+	call("Sweep", swept, err)
+	turns, err := w.ExpungePayload(ctx, w.now, 1, 1)
+	call("ExpungePayload", turns, err)
+	call("ExpungeResponse", nil, w.ExpungeResponse(ctx, 1, 1))
+	turns, err = w.ExpungeEvent(ctx, w.now, 1, 1)
+	call("ExpungeEvent", turns, err)
+	expunge, err := w.InsertExpunge(ctx, organisation, store.Expunge{Tenant: 1})
+	call("InsertExpunge", expunge, err)
+	expunges, err := w.Expunges(ctx, 0, 1)
+	call("Expunges", expunges, err)
+	turns, _, err = w.ExpungeStep(ctx, w.now, 1, time.Second)
+	call("ExpungeStep", turns, err)
+	call("Scrub", nil, w.Scrub(ctx))
 	return errs
 }
 

@@ -72,6 +72,7 @@ CREATE TABLE tenant (
 	deleted_at     INTEGER
 ) STRICT;
 CREATE INDEX tenant_organisation ON tenant (organisation) WHERE deleted_at IS NULL;
+CREATE INDEX tenant_deleted ON tenant (key) WHERE deleted_at IS NOT NULL;
 CREATE UNIQUE INDEX tenant_uid ON tenant (organisation, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 
 CREATE TABLE endpoint (
@@ -104,6 +105,7 @@ CREATE TABLE endpoint (
 	deleted_at     INTEGER
 ) STRICT;
 CREATE INDEX endpoint_tenant ON endpoint (tenant) WHERE deleted_at IS NULL;
+CREATE INDEX endpoint_deleted ON endpoint (tenant) WHERE deleted_at IS NOT NULL;
 CREATE UNIQUE INDEX endpoint_uid ON endpoint (tenant, uid) WHERE uid IS NOT NULL AND deleted_at IS NULL;
 
 -- The schemas are the last column: a read of the others does not load them.
@@ -217,6 +219,7 @@ CREATE TABLE send (
 CREATE INDEX send_due ON send (endpoint, due_at);
 CREATE INDEX send_alone ON send (endpoint) WHERE job = 0;
 CREATE INDEX send_job ON send (job, endpoint, tried) WHERE job <> 0;
+CREATE INDEX send_event ON send (event);
 
 -- How each delivery ended. state is 5 succeeded, 6 exhausted, 7 cancelled.
 CREATE TABLE history (
@@ -251,7 +254,7 @@ CREATE TABLE attempt (
 	timed_out   INTEGER NOT NULL,
 	started_at  INTEGER NOT NULL,
 	duration    INTEGER NOT NULL,
-	response    BLOB,
+	response    BLOB,             -- empty once it was expunged
 	strip       INTEGER GENERATED ALWAYS AS (key >> 7) VIRTUAL
 ) STRICT;
 CREATE INDEX attempt_event ON attempt (event, endpoint);
@@ -306,9 +309,11 @@ CREATE TABLE once (
 	hash       BLOB PRIMARY KEY,
 	body       BLOB NOT NULL,
 	expires_at INTEGER NOT NULL,
+	tenant     INTEGER NOT NULL, -- whose the changed thing is; 0 is none's
 	answer     BLOB
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX once_expiry ON once (expires_at);
+CREATE INDEX once_tenant ON once (tenant) WHERE tenant <> 0;
 
 -- Events that are published a single time. A b-tree by hash would cost a page for each
 -- event, as hashes are everywhere. So the newest are kept in memory, and here as they
@@ -386,4 +391,37 @@ CREATE TABLE whole_since (
 	tenant   INTEGER PRIMARY KEY,
 	attempts INTEGER NOT NULL,
 	events   INTEGER NOT NULL
+) STRICT;
+
+-- How far it is looked for what has had its time, in the order of events. Tenants with
+-- times of their own, now or once, have rows of their own; all others share those of
+-- tenant 0. kind is 1 payloads, 2 attempts, 3 events; 4, of tenant 0, is what is deleted of
+-- the directory, and then event is the tenant to go on behind.
+CREATE TABLE sweep (
+	tenant  INTEGER NOT NULL,
+	kind    INTEGER NOT NULL,
+	event   INTEGER NOT NULL, -- those below have been looked at
+	look_at INTEGER NOT NULL, -- nothing is due before
+	PRIMARY KEY (tenant, kind)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sweep_look ON sweep (look_at);
+INSERT INTO sweep (tenant, kind, event, look_at) VALUES (0, 1, 1, 0), (0, 2, 1, 0), (0, 3, 1, 0), (0, 4, 0, 0);
+
+-- Events to look at apart from that, from an instant on: with a payload that has its own
+-- time, or passed over before their time, or not ended then.
+CREATE TABLE revisit (
+	at    INTEGER NOT NULL,
+	event INTEGER NOT NULL,
+	PRIMARY KEY (at, event)
+) STRICT, WITHOUT ROWID;
+
+-- What somebody asked to delete, as far as it is not done.
+CREATE TABLE expunge (
+	key        INTEGER PRIMARY KEY,
+	tenant     INTEGER NOT NULL,
+	everything INTEGER NOT NULL, -- else the payloads of its events
+	through    INTEGER NOT NULL, -- up to this one
+	asked_at   INTEGER NOT NULL,
+	next       INTEGER NOT NULL, -- the event to go on with
+	page       INTEGER NOT NULL  -- of the file, to go on with where all else is done
 ) STRICT;
