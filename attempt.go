@@ -10,9 +10,10 @@ import (
 
 // AttemptFilter narrows a list of attempts. Zero fields do not narrow.
 type AttemptFilter struct {
-	// Types and Channel are of the event.
+	// Types, Channel and Tag are of the event.
 	Types   []string
 	Channel string
+	Tag     string
 	// Endpoint narrows the attempts of an event to those at one endpoint, by id or UID.
 	Endpoint webhook.EndpointID
 	// Succeeded, if not nil, asks for those that did, or did not.
@@ -34,7 +35,7 @@ func (f *AttemptFilter) stored() (store.AttemptFilter, error) {
 		return store.AttemptFilter{}, bad.Err()
 	}
 	return store.AttemptFilter{
-		Types: f.Types, Channel: f.Channel, Succeeded: f.Succeeded, StatusClass: f.StatusClass, NoStatus: f.NoStatus,
+		Types: f.Types, Channel: f.Channel, Tag: f.Tag, Succeeded: f.Succeeded, StatusClass: f.StatusClass, NoStatus: f.NoStatus,
 		From: f.From, To: f.To, WithResponse: f.WithResponse,
 	}, nil
 }
@@ -44,7 +45,7 @@ func (o *Organisation) showAttempt(a *store.LoggedAttempt) webhook.Attempt {
 	return webhook.Attempt{
 		ID: ids.Attempt(a.StartedAt, a.Key), Event: ids.Event(a.EventAcceptedAt, a.Event),
 		Endpoint:  ids.Endpoint(a.EndpointCreatedAt, a.Endpoint),
-		EventType: a.EventType, Channels: a.Channels, Number: a.Number, Trigger: a.Trigger, URL: a.URL,
+		EventType: a.EventType, Channels: a.Channels, Tags: a.Tags, Number: a.Number, Trigger: a.Trigger, URL: a.URL,
 		Succeeded: a.Succeeded, StatusCode: a.StatusCode, Code: a.Code, Response: a.Response,
 		StartedAt: a.StartedAt, Duration: a.Duration,
 	}

@@ -72,14 +72,13 @@ type attemptsQuery struct {
 	StatusClass opt[int64]    `query:"status_code_class" is:"enum=0|100|200|300|400|500" doc:"Only those with an answer of this class; 0 is no answer."`
 	Channel     opt[string]   `query:"channel" is:"slug" doc:"Only those of messages of this channel."`
 	EventTypes  opt[[]string] `query:"event_types" is:"max=250,slug" doc:"Only those of messages of these types."`
-	// Tag matches nothing: messages have no tags yet.
-	Tag opt[string] `query:"tag" doc:"Only those of messages with this tag."`
+	Tag         opt[string]   `query:"tag" is:"slug" doc:"Only those of messages with this tag."`
 }
 
 func (q *attemptsQuery) walk() (walk, neohook.AttemptFilter) {
 	w := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.AttemptPrefix, time.Now())
 	filter := neohook.AttemptFilter{
-		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: w.from, To: w.to, WithResponse: q.wanted(),
+		Types: q.EventTypes.Value, Channel: q.Channel.Value, Tag: q.Tag.Value, From: w.from, To: w.to, WithResponse: q.wanted(),
 		StatusClass: int(q.StatusClass.Value), NoStatus: q.StatusClass.Given && q.StatusClass.Value == 0,
 	}
 	if q.Status.Given {
@@ -90,9 +89,9 @@ func (q *attemptsQuery) walk() (walk, neohook.AttemptFilter) {
 }
 
 // nothing says that no attempt can match: none is pending or being sent once it is
-// recorded, and none has a tag.
+// recorded.
 func (q *attemptsQuery) nothing() bool {
-	return q.Tag.Given || q.Status.Given && q.Status.Value != statusSuccess && q.Status.Value != statusFail
+	return q.Status.Given && q.Status.Value != statusSuccess && q.Status.Value != statusFail
 }
 
 func (q *attemptsQuery) list(w walk, got neohook.List[webhook.Attempt]) listOut[attemptOut] {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,10 +19,10 @@ type messageIn struct {
 	Data            opt[jsontext.Value] `json:"data" is:"solid,object,older=payload" doc:"Another name of payload; send one of them."`
 	EventID         opt[string]         `json:"eventId" is:"uid=msg_" doc:"Your own name for the message, unique in its application for as long as it is kept. It serves wherever the id does." eg:"order-17"`
 	Channels        opt[[]string]       `json:"channels" is:"min=1,max=5,slug" doc:"Endpoints with channels get the message if they share one."`
-	RetentionDays   opt[int64]          `json:"payloadRetentionPeriod" is:"min=5,max=90,default=90" doc:"For how many days the payload is kept."`
-	RetentionHours  opt[int64]          `json:"payloadRetentionHours" is:"default=2160" doc:"The same in hours."`
-	DeliverAt       opt[jsontext.Value] `json:"deliverAt" is:"later"`
-	Tags            opt[[]string]       `json:"tags" is:"later"`
+	RetentionDays   opt[int64]          `json:"payloadRetentionPeriod" is:"min=5,max=90" doc:"For how many days the payload is kept; by default as long as the application has it."`
+	RetentionHours  opt[int64]          `json:"payloadRetentionHours" is:"min=120,max=2160" doc:"The same in hours; send one of them."`
+	DeliverAt       opt[time.Time]      `json:"deliverAt" doc:"When it is matched to endpoints and sent: a minute to 366 days ahead. Until then it can be cancelled." eg:"2027-01-02T15:04:05Z"`
+	Tags            opt[[]string]       `json:"tags" is:"max=10,slug" doc:"For finding messages again; they decide nothing."`
 	Transformations opt[transformation] `json:"transformationsParams" doc:"How the message is sent."`
 	Application     opt[applicationIn]  `json:"application" doc:"The application to make where the one in the path does not exist. Its uid must be the one in the path."`
 	rest
@@ -33,9 +34,6 @@ type transformation struct {
 	Headers    opt[jsontext.Value] `json:"headers" is:"later"`
 	rest
 }
-
-// keptDays is how long payloads are kept.
-const keptDays = 90
 
 func (*messageIn) refine(s *schema) {
 	s.OneOf = []*schema{{Required: []string{"payload"}}, {Required: []string{"data"}}}
@@ -54,14 +52,12 @@ func (in *messageIn) check(bad *faults) {
 	case payload.Value.Kind() != '{' && !payload.Null:
 		bad.misfit("must be an object", "body", name)
 	}
-	if days := in.RetentionDays.or(keptDays); 5 <= days && days < keptDays {
-		bad.add("other than 90 is "+notYet, "body", "payloadRetentionPeriod")
-	}
-	if in.RetentionHours.or(keptDays*24) != keptDays*24 {
-		bad.add("other than 2160 is "+notYet, "body", "payloadRetentionHours")
+	const dayHours = 24
+	if in.RetentionDays.Given && in.RetentionHours.Given && in.RetentionHours.Value != in.RetentionDays.Value*dayHours {
+		bad.add("is another time than payloadRetentionPeriod: send one of them", "body", "payloadRetentionHours")
 	}
 	event := in.event("in the path")
-	bad.domain(event.Validate(), eventNames, "body")
+	bad.domain(event.Validate(), in.names(), "body")
 	if in.Application.Given {
 		in.Application.Value.checkIn(bad, "body", "application")
 	}
@@ -69,12 +65,31 @@ func (in *messageIn) check(bad *faults) {
 
 func (in *messageIn) event(tenant webhook.TenantID) webhook.Event {
 	return webhook.Event{
-		Tenant: tenant, UID: in.EventID.Value, Type: in.EventType.Value, Channels: in.Channels.Value, Payload: in.sent(),
+		Tenant: tenant, UID: in.EventID.Value, Type: in.EventType.Value, Channels: in.Channels.Value, Tags: in.Tags.Value,
+		DeliverAt: in.DeliverAt.Value, PayloadTTL: in.kept(), Payload: in.sent(),
 	}
+}
+
+// kept is how long the payload is kept; 0 is as the application has it.
+func (in *messageIn) kept() time.Duration {
+	if in.RetentionDays.Given {
+		return time.Duration(in.RetentionDays.Value) * 24 * time.Hour
+	}
+	return time.Duration(in.RetentionHours.Value) * time.Hour
 }
 
 // eventNames are a message's words for the fields of an event.
 var eventNames = wireNames{"uid": "eventId", "type": "eventType"}
+
+// names tells under which name the client sent what has two.
+func (in *messageIn) names() wireNames {
+	names := maps.Clone(eventNames)
+	names["payloadTTL"] = "payloadRetentionHours"
+	if in.RetentionDays.Given {
+		names["payloadTTL"] = "payloadRetentionPeriod"
+	}
+	return names
+}
 
 // sent returns the bytes that receivers get.
 func (in *messageIn) sent() []byte {
@@ -123,12 +138,16 @@ type messageOut struct {
 	EventType string          `json:"eventType"`
 	Payload   shownPayload    `json:"payload" doc:"As it was sent; {} where it was not asked for, {\"expired\":true} where it is gone, and {\"raw\":\"…\"} for one that is no object."`
 	Channels  *[]string       `json:"channels"`
+	Tags      *[]string       `json:"tags"`
+	DeliverAt *instant        `json:"deliverAt"`
+	Cancelled *instant        `json:"cancelledAt" doc:"When it was cancelled before its time; null if it was not."`
 	Timestamp instant         `json:"timestamp" doc:"When it was accepted."`
 }
 
 func showMessage(ev *webhook.Event, content bool) messageOut {
 	out := messageOut{
 		ID: ev.ID, EventID: unlessZero(ev.UID), EventType: ev.Type, Channels: unlessEmpty(ev.Channels),
+		Tags: unlessEmpty(ev.Tags), DeliverAt: (*instant)(unlessZero(ev.DeliverAt)), Cancelled: (*instant)(unlessZero(ev.CancelledAt)),
 		Timestamp: instant(ev.AcceptedAt),
 	}
 	if content {
@@ -201,6 +220,10 @@ func getMessage(c *call, q *content, _ *none) (out messageOut, _ error) {
 	return showMessage(&found, q.wanted()), nil
 }
 
+func cancelMessage(c *call, _, _ *none) (none, error) {
+	return none{}, c.missing(c.org.CancelEvent(c.ctx(), c.tenant(), c.event()), "Message")
+}
+
 type messagesQuery struct {
 	limited
 	span
@@ -208,21 +231,17 @@ type messagesQuery struct {
 	Iterator   opt[string]   `query:"iterator" is:"iterator=msg_" doc:"The iterator or prevIterator of another page; without one, the first page."`
 	Channel    opt[string]   `query:"channel" is:"slug" doc:"Only messages of this channel."`
 	EventTypes opt[[]string] `query:"event_types" is:"max=250,slug" doc:"Only messages of these types."`
-	// Tag matches nothing: messages have no tags yet.
-	Tag opt[string] `query:"tag" doc:"Only messages with this tag."`
+	Tag        opt[string]   `query:"tag" is:"slug" doc:"Only messages with this tag."`
 }
 
 func listMessages(c *call, q *messagesQuery, _ *none) (out listOut[messageOut], _ error) {
 	w := walkOf(q.Limit, q.Iterator, true).over(q.span, webhook.EventPrefix, time.Now())
 	filter := neohook.EventFilter{
-		Types: q.EventTypes.Value, Channel: q.Channel.Value, From: w.from, To: w.to, WithPayload: q.wanted() && !w.peek,
+		Types: q.EventTypes.Value, Channel: q.Channel.Value, Tag: q.Tag.Value, From: w.from, To: w.to, WithPayload: q.wanted() && !w.peek,
 	}
 	got, err := c.org.Events(c.ctx(), c.tenant(), filter, w.Page)
 	if err != nil {
 		return out, c.missing(badIterator(err), "")
-	}
-	if q.Tag.Given {
-		got = neohook.List[webhook.Event]{Done: true}
 	}
 	return listed(w, got, messageIterator, func(ev *webhook.Event) messageOut {
 		return showMessage(ev, q.wanted())

@@ -99,6 +99,11 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusConflict, code: "idempotency_mismatch",
 			detail: "The idempotency-key was used for a request with another body: use a new key for a new request",
 		}
+	case errors.Is(err, neohook.ErrNotDeferred):
+		return &refusal{
+			status: http.StatusConflict, code: "not_deferred",
+			detail: "The message has no deliverAt, or that has come: what is being delivered can be cancelled for each endpoint",
+		}
 	case errors.Is(err, neohook.ErrNoExample):
 		return &refusal{
 			status: http.StatusBadRequest, code: "invalid_scheme",

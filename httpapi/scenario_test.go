@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/neohook/neohook/store"
 )
@@ -406,6 +407,34 @@ func TestHeaders(t *testing.T) {
 	})
 }
 
+// Deferred messages wait for their time and can be cancelled until then; tags find messages
+// and their attempts again.
+func TestDeferredAndTaggedMessages(t *testing.T) {
+	onEachStore(t, func(t *testing.T, st store.Store) {
+		w := newWorld(t, worldOptions{store: st})
+		settle(w)
+		path, ahead := "/app/acme/msg", time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+		w.play("defer", scenario{method: "POST", path: path, status: 202,
+			body: `{"eventType":"a.b","eventId":"later","payload":{"n":1},"deliverAt":"` + ahead + `","tags":["red","blue"],"payloadRetentionPeriod":30}`,
+			want: []string{`"tags":["red","blue"]`, `"deliverAt":"` + strings.TrimSuffix(ahead, "Z") + `.000000Z"`, `"cancelledAt":null`}})
+		w.play("read back", scenario{path: path + "/later", status: 200, want: []string{`"tags":["red","blue"]`, `"deliverAt":"20`}})
+		w.play("not sent yet", scenario{path: "/app/acme/attempt/msg/later", status: 200, want: []string{`"data":[]`}})
+		w.play("cancel", scenario{method: "POST", path: path + "/later/cancel", status: 204})
+		w.play("cancel again", scenario{method: "POST", path: path + "/later/cancel", status: 204})
+		w.play("cancelled", scenario{path: path + "/later", status: 200, want: []string{`"cancelledAt":"20`}})
+		w.play("cancel what was sent", scenario{method: "POST", path: path + "/order-1/cancel", status: 409, want: []string{`"not_deferred"`}})
+		w.play("cancel what is not there", scenario{method: "POST", path: path + "/nothing/cancel", status: 404, want: []string{"Message not found"}})
+		w.play("cancel of nobody", scenario{method: "POST", path: "/app/nobody/msg/later/cancel", status: 404, want: []string{"Application not found"}})
+
+		w.play("tag", scenario{method: "POST", path: path, status: 202, body: `{"eventType":"a.b","eventId":"tagged","payload":{"n":2},"tags":["red"]}`})
+		w.await(1)
+		w.play("list by tag", scenario{path: path + "?tag=red", status: 200, want: []string{`"eventId":"tagged"`, `"eventId":"later"`}, not: []string{"order-1"}})
+		w.play("list by another tag", scenario{path: path + "?tag=green", status: 200, want: []string{`"data":[]`}})
+		w.play("attempts by tag", scenario{path: "/app/acme/attempt/endpoint/orders?tag=red&with_msg=true", status: 200, want: []string{`"eventId":"tagged"`}, not: []string{"order-1"}})
+		w.play("no tag", scenario{path: path + "?tag=a%20b", status: 422, field: "query/tag"})
+	})
+}
+
 func TestMessages(t *testing.T) {
 	onEachStore(t, func(t *testing.T, st store.Store) {
 		w := newWorld(t, worldOptions{store: st})
@@ -444,10 +473,11 @@ func TestMessages(t *testing.T) {
 			"eventId":                       {`"payload":{},"eventId":""`, `"payload":{},"eventId":"msg_1"`, `"payload":{},"eventId":"a b"`, `"payload":{},"eventId":{}`},
 			"channels":                      {`"payload":{},"channels":[]`, `"payload":{},"channels":["1","2","3","4","5","6"]`},
 			"channels/[0]":                  {`"payload":{},"channels":["a b"]`},
-			"payloadRetentionPeriod":        {`"payload":{},"payloadRetentionPeriod":4`, `"payload":{},"payloadRetentionPeriod":91`, `"payload":{},"payloadRetentionPeriod":30`},
+			"payloadRetentionPeriod":        {`"payload":{},"payloadRetentionPeriod":4`, `"payload":{},"payloadRetentionPeriod":91`},
 			"payloadRetentionHours":         {`"payload":{},"payloadRetentionHours":24`},
-			"deliverAt":                     {`"payload":{},"deliverAt":"2030-01-01T00:00:00Z"`},
-			"tags":                          {`"payload":{},"tags":["x"]`},
+			"deliverAt":                     {`"payload":{},"deliverAt":"2020-01-01T00:00:00Z"`, `"payload":{},"deliverAt":"9999-01-01T00:00:00Z"`, `"payload":{},"deliverAt":"soon"`},
+			"tags/[0]":                      {`"payload":{},"tags":["a b"]`},
+			"tags":                          {`"payload":{},"tags":["1","2","3","4","5","6","7","8","9","10","11"]`},
 			"transformationsParams/headers": {`"payload":{},"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/xml"}}`},
 		} {
 			for _, body := range bodies {

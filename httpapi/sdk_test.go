@@ -310,6 +310,8 @@ func TestClientRepeatsSafely(t *testing.T) {
 		_, err = api.Message.Create(ctx, app.Id, models.MessageIn{EventType: "a", EventId: ptr("e"), Payload: map[string]any{}}, nil)
 		refused(t, err, 409, `"code":"conflict"`)
 		_, err = api.Message.Create(ctx, app.Id, models.MessageIn{EventType: "a", Payload: map[string]any{}, DeliverAt: ptr(time.Now().Add(time.Hour))}, nil)
+		check(t, err)
+		_, err = api.Message.Create(ctx, app.Id, models.MessageIn{EventType: "a", Payload: map[string]any{}, DeliverAt: ptr(time.Now())}, nil)
 		refused(t, err, 422, `"loc":["body","deliverAt"]`)
 		_, err = api.Message.Create(ctx, app.Id, *svix.NewMessageInRaw("a", "not JSON", nil), nil)
 		check(t, err)

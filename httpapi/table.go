@@ -250,6 +250,13 @@ func operations() []*operation {
 		}, getMessage),
 
 		serves(operation{
+			name: "message.cancel", method: post, path: msg + "/cancel", scope: application, needs: access.Publish, status: silent,
+			summary:  "Cancel a message before its deliverAt",
+			about:    "It goes to nobody. To cancel it again is no error; one that is due can't be cancelled any more, only its deliveries.",
+			refusals: []int{conflict},
+		}, cancelMessage),
+
+		serves(operation{
 			name: "message-attempt.list-by-endpoint", method: get, path: app + "/attempt/endpoint/{endpoint_id}",
 			scope: application, needs: access.View, status: ok, summary: "List the attempts made at an endpoint",
 		}, listAttemptsByEndpoint),

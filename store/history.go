@@ -33,6 +33,7 @@ type LoggedAttempt struct {
 	Endpoint  EndpointKey
 	EventType string
 	Channels  []string
+	Tags      []string
 	// EventAcceptedAt and EndpointCreatedAt date the keys beside them.
 	EventAcceptedAt   time.Time
 	EndpointCreatedAt time.Time
@@ -61,6 +62,7 @@ func (f *EventFilter) Match(ev *Event) bool {
 type AttemptFilter struct {
 	Types   []string
 	Channel string
+	Tag     string
 	// Endpoint narrows the attempts of an event.
 	Endpoint EndpointKey
 	// Succeeded, if not nil, asks for those that did, or did not.
@@ -77,6 +79,7 @@ type AttemptFilter struct {
 func (f *AttemptFilter) Match(a *LoggedAttempt) bool {
 	return (len(f.Types) == 0 || slices.Contains(f.Types, a.EventType)) &&
 		(f.Channel == "" || slices.Contains(a.Channels, f.Channel)) &&
+		(f.Tag == "" || slices.Contains(a.Tags, f.Tag)) &&
 		(f.Endpoint == 0 || f.Endpoint == a.Endpoint) &&
 		(f.Succeeded == nil || *f.Succeeded == a.Succeeded) &&
 		(f.StatusClass == 0 || f.StatusClass == a.StatusCode/100*100) &&

@@ -7,9 +7,10 @@ type Attempt struct {
 	ID       AttemptID
 	Event    EventID
 	Endpoint EndpointID
-	// EventType and Channels are the event's.
+	// EventType, Channels and Tags are the event's.
 	EventType string
 	Channels  []string
+	Tags      []string
 	// Number counts the delivery's scheduled attempts from 1; a Manual one's, those of the
 	// same request to send.
 	Number  int

@@ -116,7 +116,7 @@ func (db *state) attempt(key store.AttemptKey) (store.LoggedAttempt, bool) {
 	}
 	found := *logged
 	found.Response = slices.Clone(logged.Response)
-	found.EventType, found.Channels, found.EventAcceptedAt = ev.Type, list(ev.Channels), ev.AcceptedAt
+	found.EventType, found.Channels, found.Tags, found.EventAcceptedAt = ev.Type, list(ev.Channels), list(ev.Tags), ev.AcceptedAt
 	found.EndpointCreatedAt = ep.CreatedAt
 	return found, true
 }

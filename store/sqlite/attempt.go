@@ -37,7 +37,7 @@ func (w *writer) insertAttempt(ctx context.Context, o *store.Outcome) (store.Att
 const (
 	ownColumns     = `attempt.key, number, trigger, attempt.url, succeeded, status_code, code, timed_out, started_at, duration`
 	attemptColumns = `SELECT ` + ownColumns + `,
-			attempt.event, attempt.endpoint, event.type, event.channels, event.accepted_at, endpoint.created_at,
+			attempt.event, attempt.endpoint, event.type, event.channels, event.tags, event.accepted_at, endpoint.created_at,
 			CASE WHEN ?3 OR length(response) = 0 THEN response END `
 	attemptOthers = ` CROSS JOIN event ON event.key = attempt.event CROSS JOIN endpoint ON endpoint.key = attempt.endpoint `
 
@@ -74,7 +74,7 @@ func scanAttempt(r *row) store.LoggedAttempt {
 	return store.LoggedAttempt{
 		Attempt: scanOwn(r),
 		Event:   store.EventKey(r.int()), Endpoint: store.EndpointKey(r.int()),
-		EventType: r.text(), Channels: r.strings(),
+		EventType: r.text(), Channels: r.strings(), Tags: r.strings(),
 		EventAcceptedAt: r.time(), EndpointCreatedAt: r.time(),
 	}
 }

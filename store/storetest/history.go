@@ -214,7 +214,7 @@ func attemptComesBackAsLogged(w *world) {
 	ep := w.endpoint(tenant)
 	w.now = w.now.Add(time.Hour)
 	accept := w.accept(tenant, ep)
-	accept.Type, accept.Channels = "order.made", []string{"eu"}
+	accept.Type, accept.Channels, accept.Tags = "order.made", []string{"eu"}, []string{"x", "y"}
 	event := w.verdict(accept).Event
 	o := w.outcome(tenant, ep, event, 0, webhook.Waiting)
 	o.Attempt = &store.Attempt{
@@ -227,7 +227,7 @@ func attemptComesBackAsLogged(w *world) {
 		w.Fatalf("listed %+v", listed)
 	}
 	want := store.LoggedAttempt{
-		Attempt: *o.Attempt, Event: event, Endpoint: ep, EventType: "order.made", Channels: []string{"eu"},
+		Attempt: *o.Attempt, Event: event, Endpoint: ep, EventType: "order.made", Channels: []string{"eu"}, Tags: []string{"x", "y"},
 		EventAcceptedAt: w.now, EndpointCreatedAt: created,
 	}
 	want.Key = listed.Items[0].Key
@@ -291,13 +291,15 @@ func attemptFiltersNarrow(w *world) {
 	type made struct {
 		typ      string
 		channels []string
+		tags     []string
 		status   int
 	}
 	for i, m := range []made{
-		{"a", nil, 200}, {"b", []string{"eu"}, 204}, {"a", []string{"eu"}, 302}, {"b", nil, 404}, {"a", nil, 500}, {"b", []string{"us"}, 0},
+		{"a", nil, nil, 200}, {"b", []string{"eu"}, nil, 204}, {"a", []string{"eu"}, []string{"x"}, 302},
+		{"b", nil, []string{"y", "x"}, 404}, {"a", nil, []string{"y"}, 500}, {"b", []string{"us"}, nil, 0},
 	} {
 		accept := w.accept(tenant, ep)
-		accept.Type, accept.Channels = m.typ, m.channels
+		accept.Type, accept.Channels, accept.Tags = m.typ, m.channels, m.tags
 		o := w.outcome(tenant, ep, w.verdict(accept).Event, 0, webhook.Exhausted)
 		o.Attempt.Number = i
 		o.Attempt.StatusCode = m.status
@@ -314,6 +316,7 @@ func attemptFiltersNarrow(w *world) {
 		"nothing":         {store.AttemptFilter{}, []int{0, 1, 2, 3, 4, 5}},
 		"types":           {store.AttemptFilter{Types: []string{"a"}}, []int{0, 2, 4}},
 		"channel":         {store.AttemptFilter{Channel: "eu"}, []int{1, 2}},
+		"tag":             {store.AttemptFilter{Tag: "x"}, []int{2, 3}},
 		"succeeded":       {store.AttemptFilter{Succeeded: &yes}, []int{0, 1}},
 		"not succeeded":   {store.AttemptFilter{Succeeded: &no}, []int{2, 3, 4, 5}},
 		"200":             {store.AttemptFilter{StatusClass: 200}, []int{0, 1}},
