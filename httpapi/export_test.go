@@ -81,3 +81,13 @@ func Table() (rows []Row) {
 	}
 	return rows
 }
+
+// Lists names the operations that answer with a list.
+func Lists() (names []string) {
+	for _, op := range operations() {
+		if op.answer != nil && strings.HasPrefix(op.answer.Name(), "listOut[") {
+			names = append(names, op.name)
+		}
+	}
+	return names
+}

@@ -44,11 +44,19 @@ const (
 	attemptSQL = attemptColumns + `FROM attempt` + attemptOthers + `WHERE attempt.event = ?1 AND attempt.key = ?2`
 
 	// The attempts of an event at one endpoint are in order. Those at all of them are not:
-	// their keys are read first, and then, in the order of an array, they themselves.
+	// as many keys as a page may examine are read of each first, from one endpoint to the
+	// next in the index, and then, in the order of an array, the attempts themselves.
 	attemptsOfDelivery        = attemptColumns + `FROM attempt` + attemptOthers + `WHERE attempt.event = ?1 AND attempt.endpoint = ?4 `
 	attemptsOfDeliveryUpSQL   = attemptsOfDelivery + `AND attempt.key > ?2 ORDER BY attempt.key`
 	attemptsOfDeliveryDownSQL = attemptsOfDelivery + `AND attempt.key < ?2 ORDER BY attempt.key DESC`
-	attemptKeysSQL            = `SELECT key FROM attempt WHERE event = ?`
+	attemptEndpointsSQL       = `WITH RECURSIVE place (endpoint) AS (
+			SELECT min(endpoint) FROM attempt WHERE event = ?1
+			UNION ALL
+			SELECT (SELECT min(endpoint) FROM attempt WHERE event = ?1 AND endpoint > place.endpoint) FROM place WHERE place.endpoint IS NOT NULL
+		)
+		SELECT endpoint FROM place WHERE endpoint IS NOT NULL`
+	attemptKeysUpSQL          = `SELECT key FROM attempt WHERE event = ? AND endpoint = ? AND key > ? ORDER BY key LIMIT ?`
+	attemptKeysDownSQL        = `SELECT key FROM attempt WHERE event = ? AND endpoint = ? AND key < ? ORDER BY key DESC LIMIT ?`
 	attemptsSQL               = attemptColumns + `FROM json_each(?1) AS wanted CROSS JOIN attempt ON attempt.key = wanted.value` + attemptOthers
 
 	attemptAtEndpoint = attemptColumns + `FROM attempt_span CROSS JOIN strip
@@ -95,27 +103,46 @@ func (s *Store) Attempt(ctx context.Context, event store.EventKey, key store.Att
 
 // AttemptsOfEvent lists the attempts of an event.
 func (s *Store) AttemptsOfEvent(ctx context.Context, event store.EventKey, filter store.AttemptFilter, page store.Page) (listed store.Listed[store.LoggedAttempt], err error) {
-	err = s.read(ctx, func(ctx context.Context, c *conn) (err error) {
+	// One instant: an attempt that is recorded between two statements, with a lower key than
+	// another one, would be on no page.
+	err = s.snapshot(ctx, func(ctx context.Context, c *conn) (err error) {
 		if filter.Endpoint != 0 {
 			query, after := walk(page, attemptsOfDeliveryUpSQL, attemptsOfDeliveryDownSQL)
 			listed, err = listAttempts(ctx, c, filter, page.Limit, query, int64(event), after, int64(filter.Endpoint))
 			return err
 		}
-		keys, err := all(ctx, c, (*row).int, attemptKeysSQL, int64(event))
+		keys, err := attemptKeys(ctx, c, event, page)
 		if err != nil {
 			return err
 		}
-		_, after := walk(page, "", "")
-		keys = slices.DeleteFunc(keys, func(key int64) bool { return key == after || (key < after) != page.Descending })
-		slices.Sort(keys)
-		if page.Descending {
-			slices.Reverse(keys)
-		}
-		keys = keys[:min(len(keys), mostExamined+1)]
 		listed, err = listAttempts(ctx, c, filter, page.Limit, attemptsSQL, encode(keys), nil)
 		return err
 	})
 	return listed, err
+}
+
+// attemptKeys returns the next attempts of an event in the order of a page, one more than it
+// may examine.
+func attemptKeys(ctx context.Context, c *conn, event store.EventKey, page store.Page) ([]int64, error) {
+	endpoints, err := all(ctx, c, (*row).int, attemptEndpointsSQL, int64(event))
+	if err != nil {
+		return nil, err
+	}
+	const most = mostExamined + 1
+	query, after := walk(page, attemptKeysUpSQL, attemptKeysDownSQL)
+	var keys []int64
+	for _, endpoint := range endpoints {
+		at, err := all(ctx, c, (*row).int, query, int64(event), endpoint, after, int64(most))
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, at...)
+	}
+	slices.Sort(keys)
+	if page.Descending {
+		slices.Reverse(keys)
+	}
+	return keys[:min(len(keys), most)], nil
 }
 
 // AttemptsAtEndpoint lists the attempts made at an endpoint.
