@@ -55,9 +55,9 @@ const (
 			SELECT (SELECT min(endpoint) FROM attempt WHERE event = ?1 AND endpoint > place.endpoint) FROM place WHERE place.endpoint IS NOT NULL
 		)
 		SELECT endpoint FROM place WHERE endpoint IS NOT NULL`
-	attemptKeysUpSQL          = `SELECT key FROM attempt WHERE event = ? AND endpoint = ? AND key > ? ORDER BY key LIMIT ?`
-	attemptKeysDownSQL        = `SELECT key FROM attempt WHERE event = ? AND endpoint = ? AND key < ? ORDER BY key DESC LIMIT ?`
-	attemptsSQL               = attemptColumns + `FROM json_each(?1) AS wanted CROSS JOIN attempt ON attempt.key = wanted.value` + attemptOthers
+	attemptKeysUpSQL   = `SELECT key FROM attempt WHERE event = ? AND endpoint = ? AND key > ? ORDER BY key LIMIT ?`
+	attemptKeysDownSQL = `SELECT key FROM attempt WHERE event = ? AND endpoint = ? AND key < ? ORDER BY key DESC LIMIT ?`
+	attemptsSQL        = attemptColumns + `FROM json_each(?1) AS wanted CROSS JOIN attempt ON attempt.key = wanted.value` + attemptOthers
 
 	attemptAtEndpoint = attemptColumns + `FROM attempt_span CROSS JOIN strip
 		CROSS JOIN attempt ON attempt.strip = (attempt_span.span << 6) + strip.nth AND attempt.endpoint = attempt_span.endpoint` + attemptOthers
