@@ -165,7 +165,7 @@ func BenchmarkWriterPath(b *testing.B) {
 		b.Helper()
 		for key := from; key < from+size; key++ {
 			for _, err := range []error{
-				exec(insertEventSQL, key, int64(1), int64(1), "invoice.paid", nil, nil, payload),
+				exec(insertEventSQL, key, int64(1), int64(1), "invoice.paid", nil, payload),
 				exec(insertDeliverySQL, int64(2), key),
 				exec(insertAttemptSQL, key, key, int64(2), int64(1), int64(0), "https://example.com/hook",
 					int64(1), int64(200), nil, int64(0), int64(1), int64(1), response),

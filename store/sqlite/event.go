@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -9,11 +11,11 @@ import (
 )
 
 const (
-	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload) VALUES (?, ?, ?, ?, ?, ?, ?)`
+	insertEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, payload) VALUES (?, ?, ?, ?, ?, ?)`
 	// insertFullEventSQL is for the events that have more than most. A value that is bound
 	// costs something also where it is NULL.
-	insertFullEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, uid, payload, tags, deliver_at, payload_ttl, only_for)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertFullEventSQL = `INSERT INTO event (key, tenant, accepted_at, type, channels, payload, uid, uid_hash, tags, deliver_at, payload_ttl, only_for)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	insertEventSpanSQL = `INSERT OR IGNORE INTO event_span (tenant, span) VALUES (?, ?)`
 )
 
@@ -31,21 +33,31 @@ func (w *writer) insertEvent(ctx context.Context, key store.EventKey, a *store.A
 		}
 	}
 	query, values := insertEventSQL, []any{
-		int64(key), int64(a.Tenant), micros(now), a.Type, listOrNull(a.Channels), textOrNull(a.UID), payload,
+		int64(key), int64(a.Tenant), micros(now), a.Type, listOrNull(a.Channels), payload,
 	}
-	if len(a.Tags) > 0 || !a.DeliverAt.IsZero() || a.PayloadTTL != 0 || a.Only != 0 {
+	if a.UID != "" || len(a.Tags) > 0 || !a.DeliverAt.IsZero() || a.PayloadTTL != 0 || a.Only != 0 {
 		query = insertFullEventSQL
-		values = append(values, listOrNull(a.Tags), microsOrNull(a.DeliverAt),
+		values = append(values, textOrNull(a.UID), uidHash(a.UID), listOrNull(a.Tags), microsOrNull(a.DeliverAt),
 			numberOrNull(a.PayloadTTL.Microseconds()), numberOrNull(int64(a.Only)))
 	}
 	_, err := w.exec(ctx, query, values...)
 	return err
 }
 
-const eventUIDSQL = `SELECT key FROM event WHERE tenant = ? AND uid = ?`
+// uidHash is what is indexed of a UID. The UID itself would leave copies behind in the
+// pages of the index, when they are divided, that stay when the event is expunged.
+func uidHash(uid string) any {
+	if uid == "" {
+		return nil
+	}
+	hash := sha256.Sum256([]byte(uid))
+	return int64(binary.BigEndian.Uint64(hash[:])) //nolint:gosec // any number does
+}
+
+const eventUIDSQL = `SELECT key FROM event WHERE tenant = ?1 AND uid_hash = ?2 AND uid = ?3`
 
 func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid string) (bool, error) {
-	_, err := first(ctx, w.conn, (*row).int, eventUIDSQL, int64(tenant), uid)
+	_, err := first(ctx, w.conn, (*row).int, eventUIDSQL, int64(tenant), uidHash(uid), uid)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -55,7 +67,7 @@ func (w *writer) eventUIDTaken(ctx context.Context, tenant store.TenantKey, uid 
 const (
 	eventColumns   = `event.key, event.tenant, uid, type, channels, tags, accepted_at, deliver_at, cancelled_at, payload_ttl, only_for`
 	eventSQL       = `SELECT ` + eventColumns + `, payload FROM event WHERE key = ? AND tenant = ?`
-	eventByUIDSQL  = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ? AND uid = ?`
+	eventByUIDSQL  = `SELECT ` + eventColumns + `, payload FROM event WHERE tenant = ?1 AND uid_hash = ?2 AND uid = ?3`
 	eventsOfTenant = `SELECT ` + eventColumns + ` FROM event_span CROSS JOIN strip
 		CROSS JOIN event ON event.strip = (event_span.span << 6) + strip.nth AND event.tenant = event_span.tenant`
 	eventsUpWhere = `
@@ -93,7 +105,7 @@ func (s *Store) EventByUID(ctx context.Context, tenant store.TenantKey, uid stri
 	if uid == "" {
 		return store.Event{}, store.ErrNotFound
 	}
-	return readFirst(ctx, s, scanEventWithPayload, eventByUIDSQL, int64(tenant), uid)
+	return readFirst(ctx, s, scanEventWithPayload, eventByUIDSQL, int64(tenant), uidHash(uid), uid)
 }
 
 // Events lists a tenant's events.

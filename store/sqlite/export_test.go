@@ -155,3 +155,15 @@ func (s *Store) RollupRows(ctx context.Context) (rows [4]int64, journal int64, e
 	})
 	return rows, journal, err
 }
+
+// InFreeSpace says whether a place in the database file belongs to no row.
+func InFreeSpace(file []byte, at int) bool {
+	number := at / pageSize
+	page := file[number*pageSize : (number+1)*pageSize]
+	free := freeSpace(int64(number)+1, page)
+	if free == nil {
+		return false
+	}
+	end := cap(page) - cap(free) + len(free) // free is a part of page
+	return at%pageSize < end && at%pageSize >= end-len(free)
+}

@@ -149,9 +149,17 @@ func (w *writer) overwritePage(ctx context.Context, number int64) error {
 // page of a long row may begin like one of a b-tree.
 const mostPages = 1 << 25
 
-// leftIn returns the free space of a page of a b-tree in which something is left, else
-// nothing. The format is that of https://sqlite.org/fileformat2.html, 1.6.
+// leftIn returns the free space of a page if something is left in it, else nothing.
 func leftIn(number int64, page []byte) []byte {
+	if free := freeSpace(number, page); !isZero(free) {
+		return free
+	}
+	return nil
+}
+
+// freeSpace returns what is between the pointers and the cells of a page of a b-tree; the
+// format is that of https://sqlite.org/fileformat2.html, 1.6. Other pages have nothing.
+func freeSpace(number int64, page []byte) []byte {
 	const fileHeader = 100
 	if number >= mostPages || len(page) != pageSize {
 		return nil
@@ -174,11 +182,7 @@ func leftIn(number int64, page []byte) []byte {
 	if pointers >= cells || cells > len(page) {
 		return nil
 	}
-	free := page[pointers:cells]
-	if isZero(free) {
-		return nil
-	}
-	return free
+	return page[pointers:cells]
 }
 
 func isZero(bytes []byte) bool {

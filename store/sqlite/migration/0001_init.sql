@@ -150,6 +150,7 @@ CREATE TABLE event (
 	type         TEXT NOT NULL,
 	channels     TEXT,
 	uid          TEXT,
+	uid_hash     INTEGER, -- the beginning of its SHA-256
 	tags         TEXT,
 	deliver_at   INTEGER, -- of a deferred event
 	cancelled_at INTEGER, -- when it was cancelled before that
@@ -159,7 +160,7 @@ CREATE TABLE event (
 	strip        INTEGER GENERATED ALWAYS AS (key >> 7) VIRTUAL
 ) STRICT;
 CREATE INDEX event_tenant ON event (strip, tenant);
-CREATE UNIQUE INDEX event_uid ON event (tenant, uid) WHERE uid IS NOT NULL; -- those that have one
+CREATE INDEX event_uid ON event (tenant, uid_hash) WHERE uid_hash IS NOT NULL; -- those that have one
 CREATE TABLE event_span (
 	tenant INTEGER NOT NULL,
 	span   INTEGER NOT NULL,
