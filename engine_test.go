@@ -37,7 +37,7 @@ func openStore(t testing.TB, folder string) store.Store {
 }
 
 // start runs an engine until stop, or the end of the test.
-func start(t *testing.T, st store.Store, opts neohook.Options) (eng *neohook.Engine, stop func()) {
+func start(t testing.TB, st store.Store, opts neohook.Options) (eng *neohook.Engine, stop func()) {
 	t.Helper()
 	if opts.Adapter == nil {
 		opts.Egress = loopback
