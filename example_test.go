@@ -2,6 +2,8 @@ package neohook_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/neohook/neohook"
@@ -111,6 +114,40 @@ func ExampleOrganisation_Delivery() {
 	// 1 500
 	// 2 500
 	// 3 204
+}
+
+// An event type with a schema that payloads are held to.
+func ExampleOrganisation_CreateEventType() {
+	ctx := context.Background()
+	keyset, err := neohook.NewKeyset()
+	check(err)
+	eng, err := neohook.New(ctx, memstore.New(), neohook.Options{Keyset: keyset, CheckPayloads: true})
+	check(err)
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+
+	_, err = eng.CreateEventType(ctx, webhook.EventType{
+		Name: "invoice.paid", Description: "An invoice was paid in full.", Group: "invoice",
+		Schemas: map[string]json.RawMessage{"1": json.RawMessage(`{
+			"type": "object",
+			"required": ["invoice"],
+			"properties": {"lines": {"items": {"properties": {"quantity": {"type": "integer"}}}}},
+			"examples": [{"invoice": 4711}]
+		}`)},
+	})
+	check(err)
+	_, err = eng.Publish(ctx, webhook.Event{
+		Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{"lines": [{"quantity": 1}, {"quantity": "many"}]}`),
+	})
+	var misfit *neohook.PayloadError
+	if errors.As(err, &misfit) {
+		for _, fault := range misfit.Faults {
+			fmt.Println("/"+strings.Join(fault.Path, "/"), fault.Message)
+		}
+	}
+	// Output:
+	// / must have "invoice"
+	// /lines/[1]/quantity must be of type integer
 }
 
 func check(err error) {

@@ -97,6 +97,43 @@ func TestEventTypes(t *testing.T) {
 	})
 }
 
+// What a flag hides is not there for an application's own users: in no list, by no name, and
+// as no example.
+func TestFeatureFlagsHideTypesFromPortals(t *testing.T) {
+	onEachStore(t, func(t *testing.T, st store.Store) {
+		w := newWorld(t, worldOptions{store: st})
+		settle(w)
+		for name, flags := range map[string]string{"open": `[]`, "beta": `["beta","b"]`, "secret": `["s"]`} {
+			w.must("POST", "/api/v1/event-type", `{"name":"`+name+`","description":"","featureFlags":`+flags+`,"schemas":`+orderSchema+`}`)
+		}
+		w.must("POST", "/api/v1/event-type", `{"name":"was","description":"","archived":true}`)
+		portal := func(body string) map[string]string {
+			text, _ := w.must("POST", "/api/v1/auth/app-portal-access/acme", body)["token"].(string)
+			return map[string]string{"Authorization": "Bearer " + text}
+		}
+		for name, test := range map[string]struct {
+			header   map[string]string
+			sees     []string
+			seesLess []string
+		}{
+			"no flags":     {portal(`{}`), []string{`"open"`, `"invoice.paid"`}, []string{"beta", "secret", `"was"`}},
+			"a flag":       {portal(`{"featureFlags":["beta","other"]}`), []string{`"open"`, `"name":"beta"`}, []string{"secret"}},
+			"organisation": {nil, []string{`"open"`, `"name":"beta"`, `"name":"secret"`}, nil},
+		} {
+			w.play("list, "+name, scenario{path: "/event-type", header: test.header, status: 200, want: test.sees, not: test.seesLess})
+			for what, found := range map[string]bool{"open": true, "beta": name != "no flags", "secret": name == "organisation", "was": true} {
+				status := map[bool]int{true: 200, false: 404}[found]
+				w.play("get "+what+", "+name, scenario{path: "/event-type/" + what, header: test.header, status: status})
+				if what != "was" {
+					w.play("example of "+what+", "+name, scenario{method: "POST", path: "/app/acme/endpoint/orders/send-example", body: `{"eventType":"` + what + `"}`, header: test.header, status: status})
+				}
+			}
+			w.play("archived ones, "+name, scenario{path: "/event-type?include_archived=true&with_content=true", header: test.header, status: 200, want: append(test.sees, `"was"`), not: test.seesLess[:max(0, len(test.seesLess)-1)]})
+		}
+		w.play("nobody changes one", scenario{method: "PATCH", path: "/event-type/open", body: `{"deprecated":true}`, header: portal(`{}`), status: 403})
+	})
+}
+
 func TestEndpointsSubscribeToTypesThatThereAre(t *testing.T) {
 	onEachStore(t, func(t *testing.T, st store.Store) {
 		w := newWorld(t, worldOptions{store: st})
