@@ -73,6 +73,7 @@ type applicationOut struct {
 	Name         string            `json:"name"`
 	ThrottleRate *int              `json:"throttleRate"`
 	RateLimit    *int              `json:"rateLimit,omitzero" is:"older=throttleRate"`
+	Paused       bool              `json:"paused" doc:"Nothing is sent to its endpoints until it is resumed; what is for them waits."`
 	CreatedAt    instant           `json:"createdAt" doc:"When it was made."`
 	UpdatedAt    instant           `json:"updatedAt" doc:"When it was last changed."`
 	Metadata     map[string]string `json:"metadata"`
@@ -81,7 +82,7 @@ type applicationOut struct {
 func showApplication(t *webhook.Tenant) applicationOut {
 	return applicationOut{
 		ID: t.ID, UID: t.UID, Name: t.Name, Metadata: t.Metadata,
-		ThrottleRate: unlessZero(t.RateLimit), RateLimit: unlessZero(t.RateLimit),
+		ThrottleRate: unlessZero(t.RateLimit), RateLimit: unlessZero(t.RateLimit), Paused: t.Paused,
 		CreatedAt: instant(t.CreatedAt), UpdatedAt: instant(t.UpdatedAt),
 	}
 }

@@ -156,6 +156,7 @@ type endpointOut struct {
 	URL          string             `json:"url"`
 	Description  string             `json:"description"`
 	Disabled     bool               `json:"disabled"`
+	Paused       bool               `json:"paused" doc:"Nothing is sent to it until it is resumed; what is for it waits."`
 	EventTypes   *[]string          `json:"eventTypes"`
 	FilterTypes  *[]string          `json:"filterTypes" is:"older=eventTypes"`
 	Channels     *[]string          `json:"channels"`
@@ -171,7 +172,7 @@ type endpointOut struct {
 func showEndpoint(ep *webhook.Endpoint) endpointOut {
 	types := unlessEmpty(ep.EventTypes)
 	return endpointOut{
-		ID: ep.ID, UID: unlessZero(ep.UID), URL: ep.URL, Description: ep.Description, Disabled: ep.Disabled,
+		ID: ep.ID, UID: unlessZero(ep.UID), URL: ep.URL, Description: ep.Description, Disabled: ep.Disabled, Paused: ep.Paused,
 		EventTypes: types, FilterTypes: types, Channels: unlessEmpty(ep.Channels),
 		ThrottleRate: unlessZero(ep.RateLimit), RateLimit: unlessZero(ep.RateLimit), Version: max(ep.Version, 1),
 		CreatedAt: instant(ep.CreatedAt), UpdatedAt: instant(ep.UpdatedAt), Metadata: ep.Metadata,

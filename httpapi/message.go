@@ -147,7 +147,7 @@ type messageOut struct {
 func showMessage(ev *webhook.Event, content bool) messageOut {
 	out := messageOut{
 		ID: ev.ID, EventID: unlessZero(ev.UID), EventType: ev.Type, Channels: unlessEmpty(ev.Channels),
-		Tags: unlessEmpty(ev.Tags), DeliverAt: (*instant)(unlessZero(ev.DeliverAt)), Cancelled: (*instant)(unlessZero(ev.CancelledAt)),
+		Tags: unlessEmpty(ev.Tags), DeliverAt: unlessNever(ev.DeliverAt), Cancelled: unlessNever(ev.CancelledAt),
 		Timestamp: instant(ev.AcceptedAt),
 	}
 	if content {

@@ -99,6 +99,21 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusConflict, code: "idempotency_mismatch",
 			detail: "The idempotency-key was used for a request with another body: use a new key for a new request",
 		}
+	case errors.Is(err, neohook.ErrPayloadGone):
+		return &refusal{
+			status: http.StatusBadRequest, code: "missing_payload",
+			detail: "The message's payload is not kept any more: there is nothing to send",
+		}
+	case errors.Is(err, neohook.ErrTooManySends):
+		return &refusal{
+			status: http.StatusTooManyRequests, code: "too_many_resends", retryAfter: seconds(fullRetryAfter),
+			detail: "As many resends wait at the endpoint as may, " + limitOf(err) + ": see whether it answers, or is paused",
+		}
+	case errors.Is(err, neohook.ErrDeliveryEnded):
+		return &refusal{
+			status: http.StatusConflict, code: "delivery_ended",
+			detail: "The delivery has succeeded or was given up: there is nothing left to cancel",
+		}
 	case errors.Is(err, neohook.ErrNotDeferred):
 		return &refusal{
 			status: http.StatusConflict, code: "not_deferred",

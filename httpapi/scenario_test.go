@@ -87,7 +87,6 @@ func TestAnswersOutsideTheOperations(t *testing.T) {
 	w.play("slash at the end", scenario{path: "/app/acme/", status: 200, want: []string{`"Acme"`}})
 	w.play("escaped", scenario{path: "/app/%61cme", status: 200, want: []string{`"Acme"`}})
 	w.play("escaped slash", scenario{path: "/app/acme%2Fendpoint", status: 422, field: "path/app_id"})
-	w.play("resend is later", scenario{method: "POST", path: "/app/acme/msg/order-1/endpoint/orders/resend", status: 404})
 }
 
 func TestWhoMayAsk(t *testing.T) {

@@ -21,6 +21,8 @@ func operations() []*operation {
 		typ     = types + "/{event_type_name}"
 		msg     = app + "/msg/{msg_id}"
 		token   = "/auth/token"
+
+		delivery = msg + "/endpoint/{endpoint_id}"
 	)
 
 	return []*operation{
@@ -109,6 +111,30 @@ func operations() []*operation {
 		}, deleteApplication),
 
 		serves(operation{
+			name: "application.pause", method: post, path: app + "/pause", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Send nothing to an application's endpoints for now",
+			about:   "Messages are accepted, and their deliveries wait until it is resumed. What is in flight ends. Nothing is disabled meanwhile.",
+		}, pauseApplication),
+		serves(operation{
+			name: "application.resume", method: post, path: app + "/resume", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Send to an application's endpoints again",
+		}, resumeApplication),
+
+		serves(operation{
+			name: "pause.get", method: get, path: "/pause", scope: operatorOnly, needs: access.View, status: ok,
+			summary: "Say whether everything is paused",
+		}, getPause),
+		serves(operation{
+			name: "pause.begin", method: post, path: "/pause", scope: operatorOnly, needs: access.Administer, status: silent,
+			summary: "Send nothing to anybody for now",
+			about:   "Of all organisations. Messages are accepted and wait. It is stored, and so outlives a restart.",
+		}, pauseAll),
+		serves(operation{
+			name: "pause.end", method: post, path: "/resume", scope: operatorOnly, needs: access.Administer, status: silent,
+			summary: "Send again whatever is not paused for itself",
+		}, resumeAll),
+
+		serves(operation{
 			name: "event-type.list", method: get, path: types, scope: anyToken, needs: access.View, status: ok,
 			summary: "List the event types",
 			about: "By name. An application's token gets the types that have no feature flag, and those that have one of its own.\n\n" +
@@ -174,6 +200,15 @@ func operations() []*operation {
 			name: "endpoint.delete", method: del, path: ep, scope: application, needs: access.ManageEndpoint, status: silent,
 			summary: "Delete an endpoint",
 		}, deleteEndpoint),
+		serves(operation{
+			name: "endpoint.pause", method: post, path: ep + "/pause", scope: application, needs: access.ManageEndpoint, status: silent,
+			summary: "Send nothing to an endpoint for now",
+			about:   "Its deliveries are made, and wait until it is resumed. What is in flight ends. It is not disabled meanwhile, however it had failed.",
+		}, pauseEndpoint),
+		serves(operation{
+			name: "endpoint.resume", method: post, path: ep + "/resume", scope: application, needs: access.ManageEndpoint, status: silent,
+			summary: "Send to an endpoint again",
+		}, resumeEndpoint),
 		serves(operation{
 			name: "endpoint.condition", method: get, path: ep + "/condition", scope: application, needs: access.View, status: ok,
 			summary: "Get how an endpoint is doing: its breaker, its failures, what is in flight",
@@ -269,6 +304,49 @@ func operations() []*operation {
 			scope: application, needs: access.View, status: ok, summary: "Get an attempt",
 		}, getAttempt),
 
+		serves(operation{
+			name: "message-attempt.resend", method: post, path: delivery + "/resend", scope: application, needs: access.CreateAttempts, status: accepted,
+			once: true, summary: "Send a message to an endpoint once more",
+			about: "Whatever became of it there, and whatever the endpoint listens to. It is a single attempt, which changes nothing of the delivery's own " +
+				"schedule, except that its success ends one that is still open. To a disabled endpoint nothing is sent.",
+			refusals: []int{http.StatusTooManyRequests},
+		}, resendMessage),
+		serves(operation{
+			name: "message-attempt.list-attempted-messages", method: get, path: ep + "/msg", scope: application, needs: access.View, status: ok,
+			summary: "List the messages that an endpoint was sent, and how that went",
+		}, listAttemptedMessages),
+		serves(operation{
+			name: "message-attempt.list-attempted-destinations", method: get, path: msg + "/endpoint", scope: application, needs: access.View, status: ok,
+			summary: "List the endpoints that a message was sent to, deleted ones too, and how that went",
+		}, listAttemptedEndpoints),
+		serves(operation{
+			name: "message-attempt.list-by-msg-deprecated", method: get, path: msg + "/attempt", scope: application, needs: access.View, status: ok,
+			summary: "List the attempts made for a message", deprecated: true,
+		}, listAttemptsByMessage),
+		serves(operation{
+			name: "message-attempt.list-by-delivery-deprecated", method: get, path: delivery + "/attempt", scope: application, needs: access.View, status: ok,
+			summary: "List the attempts made for a message at an endpoint", deprecated: true,
+		}, listAttemptsOfDelivery),
+
+		serves(operation{
+			name: "delivery.list", method: get, path: ep + "/delivery", scope: application, needs: access.View, status: ok,
+			summary: "List the deliveries to an endpoint",
+			about:   "A delivery is a message for an endpoint, tried or not. By state, event type, channel, tag, time and the class of the latest answer.",
+		}, listDeliveries),
+		serves(operation{
+			name: "delivery.list-by-msg", method: get, path: msg + "/delivery", scope: application, needs: access.View, status: ok,
+			summary: "List where a message stands at each endpoint",
+		}, listDeliveriesOfMessage),
+		serves(operation{
+			name: "delivery.get", method: get, path: delivery + "/delivery", scope: application, needs: access.View, status: ok,
+			summary: "Get where a message stands at an endpoint, with all that was tried",
+		}, getDelivery),
+		serves(operation{
+			name: "delivery.cancel", method: post, path: delivery + "/cancel", scope: application, needs: access.CreateAttempts, status: silent,
+			summary:  "Cancel the delivery of a message to an endpoint",
+			about:    "No further attempt begins. One that is in flight goes on and is logged. To cancel it again is no error.",
+			refusals: []int{conflict},
+		}, cancelDelivery),
 		serves(operation{
 			name: "delivery.stream", method: get, path: app + "/delivery/stream", scope: application, needs: access.View, status: ok,
 			summary: "Follow an application's deliveries as they are recorded", about: streamText,
