@@ -44,6 +44,7 @@ type API struct {
 	publicURL string
 	metrics   http.Handler
 	mux       *http.ServeMux
+	full      fullDisk
 	streams   streams
 	heartbeat time.Duration // of streams
 	// document is made when it is asked for first.

@@ -20,7 +20,6 @@ import (
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
-	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -106,6 +105,9 @@ func (c *call) serve(res *resource) (status int) {
 	if err != nil {
 		return c.refuse(err)
 	}
+	if c.op.needs == access.Publish {
+		c.foundRoom()
+	}
 	switch {
 	case c.status != 0:
 		status = c.status
@@ -153,12 +155,21 @@ func (c *call) logFault(no *refusal) {
 	switch {
 	case c.ctx().Err() != nil:
 		level = slog.LevelDebug // the client has gone: nothing failed
-	case errors.Is(no.cause, store.ErrFull): // does not pass by itself
+	case no.code == storageFull && !c.api.full.refuse(time.Now()):
+		level = slog.LevelDebug // as the one before
+	case no.code == storageFull: // does not pass by itself
 	case no.status == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
 	}
 	c.api.log.Log(c.ctx(), level, "request failed", "request_id", c.id, "operation", c.opName(),
 		"status", no.status, "error", no.cause)
+}
+
+// foundRoom notes that a message was accepted.
+func (c *call) foundRoom() {
+	if lasted, refused := c.api.full.end(time.Now()); refused > 0 {
+		c.api.log.InfoContext(c.ctx(), "the store has room again", "request_id", c.id, "lasted", lasted, "refused", refused)
+	}
 }
 
 func (c *call) opName() string {

@@ -157,7 +157,7 @@ func refuse(err error, names wireNames) *refusal {
 		}
 	case errors.Is(err, store.ErrFull), errors.As(err, &overloaded) && overloaded.Cause == neohook.DiskFull:
 		return &refusal{
-			status: http.StatusServiceUnavailable, code: "storage_full", retryAfter: "10", cause: err,
+			status: http.StatusServiceUnavailable, code: storageFull, retryAfter: "10", cause: err,
 			detail: "The server has no room on its disk. The request was not carried out: repeat it",
 		}
 	case overloaded != nil:
@@ -191,6 +191,9 @@ func refuse(err error, names wireNames) *refusal {
 		detail: "The server failed. Its log says more under the neohook-request-id of this answer",
 	}
 }
+
+// storageFull is the code of what there is no room for.
+const storageFull = "storage_full"
 
 // fullRetryAfter is when an application whose backlog is full is counted anew.
 const fullRetryAfter = time.Minute

@@ -1,15 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -27,13 +26,8 @@ type tokenStore interface {
 	NewKey(ctx context.Context) (int64, error)
 }
 
-// errTokenLost is returned where the store knows tokens and the file has none of them.
-var errTokenLost = errors.New("the file with the API token is lost; make a new token with: neohook token --new --data")
-
-const (
-	tokenPrefix = "nh_"   // for people and for scanners that look for secrets in code
-	tokenName   = "admin" // in the store
-)
+// errTokenLost is returned where the store knows tokens, and not that of the file.
+var errTokenLost = errors.New("the API token of the folder is lost or was revoked; make a new one with: neohook token --new --data")
 
 // ensureToken makes the folder's API token if the store has none at all, and returns its
 // text. It returns errTokenLost if it has one that is not in the file.
@@ -45,7 +39,7 @@ func ensureToken(ctx context.Context, tokens tokenStore, folder string, now time
 	path := filepath.Join(folder, tokenFile)
 	text, err := readToken(path)
 	if err == nil {
-		return text, check(ctx, tokens, folder, text, now)
+		return text, cmp.Or(known(ctx, tokens, folder, text, now), closeToken(path))
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
@@ -53,12 +47,21 @@ func ensureToken(ctx context.Context, tokens tokenStore, folder string, now time
 	draft := path + ".new"
 	text, err = readToken(draft)
 	if err != nil { // none, or one that was not written to its end
-		text = newToken()
+		text = string(access.NewText())
 		if err := writeToken(draft, text); err != nil {
 			return "", err
 		}
 	}
-	if err := check(ctx, tokens, folder, text, now); err != nil {
+	// Only a draft is put into the store: what has its name and is not known there was
+	// revoked.
+	token, err := tokenOf(ctx, tokens, text, now)
+	if err == nil {
+		_, err = tokens.InitToken(ctx, token)
+	}
+	if err == nil {
+		err = known(ctx, tokens, folder, text, now)
+	}
+	if err != nil {
 		return "", errors.Join(err, os.Remove(draft))
 	}
 	return text, settle(draft, path)
@@ -67,7 +70,7 @@ func ensureToken(ctx context.Context, tokens tokenStore, folder string, now time
 // replaceToken makes a new API token; the folder's former one opens nothing any more.
 func replaceToken(ctx context.Context, tokens tokenStore, folder string, now time.Time) (string, error) {
 	path := filepath.Join(folder, tokenFile)
-	draft, text := path+".new", newToken()
+	draft, text := path+".new", string(access.NewText())
 	if err := writeToken(draft, text); err != nil {
 		return "", err
 	}
@@ -81,33 +84,20 @@ func replaceToken(ctx context.Context, tokens tokenStore, folder string, now tim
 	return text, settle(draft, path)
 }
 
-// check stores the token if the store has none, and sees to it that it is known.
-func check(ctx context.Context, tokens tokenStore, folder, text string, now time.Time) error {
-	token, err := tokenOf(ctx, tokens, text, now)
-	if err != nil {
-		return err
-	}
-	if _, err := tokens.InitToken(ctx, token); err != nil {
-		return err
-	}
-	_, err = tokens.Token(ctx, token.Hash, now)
+// known returns errTokenLost if the store does not know the token.
+func known(ctx context.Context, tokens store.Tokens, folder, text string, now time.Time) error {
+	_, err := tokens.Token(ctx, access.Text(text).Hash(), now)
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w %s", errTokenLost, folder)
 	}
 	return err
 }
 
-func newToken() string {
-	var secret [32]byte
-	_, _ = rand.Read(secret[:]) // never fails: it ends the program rather than return an error
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(secret[:])
-}
-
 func tokenOf(ctx context.Context, tokens tokenStore, text string, now time.Time) (store.Token, error) {
 	key, err := tokens.NewKey(ctx)
 	return store.Token{
-		Key: store.TokenKey(key), Hash: sha256.Sum256([]byte(text)), Organisation: string(neohook.DefaultOrganisation),
-		Name: tokenName, Scopes: []string{string(access.Admin)}, CreatedAt: now,
+		Key: store.TokenKey(key), Hash: access.Text(text).Hash(), Organisation: string(neohook.DefaultOrganisation),
+		Name: access.DataFolder, Scopes: []string{string(access.Admin)}, CreatedAt: now,
 	}, err
 }
 
@@ -126,6 +116,32 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("token file %s holds no token: remove it and run neohook token --new", path)
 	}
 	return text, nil
+}
+
+// openTokenError says that a token file could be read by others, and can't any more.
+type openTokenError struct{ path string }
+
+func (e *openTokenError) Error() string {
+	return "the token file " + e.path + " could be read by others on this machine, and is closed to them now; " +
+		"if somebody may have read it, make another token with neohook token --new"
+}
+
+// closeToken sees to it that nobody but its owner can read a token file. It returns
+// *openTokenError where others could.
+func closeToken(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("token file: %w", err)
+	}
+	const others = 0o077
+	if runtime.GOOS == "windows" || info.Mode().Perm()&others == 0 { // Windows has no such modes
+		return nil
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return fmt.Errorf("token file %s can be read by others on this machine, and that can't be changed (%w): "+
+			"close it to them, and make another token with neohook token --new", path, reason(err))
+	}
+	return &openTokenError{path}
 }
 
 // writeToken puts a token on disk, readable by the owner only.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/sqlite"
 )
@@ -91,7 +92,7 @@ func TestTokenSurvivesAnEndBetweenTheSteps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			st := openFolder(t, folder)
-			cut(t, st, folder, newToken())
+			cut(t, st, folder, string(access.NewText()))
 			text, err := ensureToken(t.Context(), st, folder, time.Now())
 			if err != nil {
 				t.Fatal(err)
@@ -156,7 +157,7 @@ func TestTokenCommand(t *testing.T) {
 		return code, out.String(), errs.String()
 	}
 	code, first, said := command()
-	if code != 0 || !strings.HasPrefix(first, tokenPrefix) || strings.Count(first, "\n") != 1 || !strings.Contains(said, "no data folder "+folder) {
+	if code != 0 || access.IsMistyped(strings.TrimSpace(first)) || !strings.HasPrefix(first, access.TextPrefix) || strings.Count(first, "\n") != 1 || !strings.Contains(said, "no data folder "+folder) {
 		t.Fatalf("before a first start: exit code %d, %q, %q; want the token as its line, and to be told that the folder is new", code, first, said)
 	}
 

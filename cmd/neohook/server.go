@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -60,10 +61,18 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if srv.store, err = openStore(ctx, folder); err != nil {
 		return nil, err
 	}
-	if srv.engine, err = neohook.New(ctx, srv.store, s.options(log)); err != nil {
+	options := s.options(log)
+	if options.JWT, err = s.jwt(); err != nil {
+		return nil, err
+	}
+	if srv.engine, err = neohook.New(ctx, srv.store, options); err != nil {
 		return nil, err
 	}
 	srv.token, err = ensureToken(ctx, srv.store, folder, time.Now())
+	if opened, isOpen := errors.AsType[*openTokenError](err); isOpen {
+		log.WarnContext(ctx, "token file was readable by others", "hint", opened.Error())
+		err = nil
+	}
 	if errors.Is(err, errTokenLost) { // whoever has its text can go on working
 		log.WarnContext(ctx, "token file is lost", "hint", err.Error())
 	} else if err != nil {
@@ -73,13 +82,16 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err := srv.listenAside(ctx, "metrics", s.MetricsListen, onlyAt("/metrics", scrape)); err != nil {
 		return nil, err
 	}
-	api, err := httpapi.New(srv.engine, httpapi.Options{Logger: log, Version: programVersion(), Metrics: scrape})
+	api, err := httpapi.New(srv.engine, httpapi.Options{
+		Logger: log, Version: programVersion(), Metrics: scrape, PublicURL: string(s.PublicURL),
+	})
 	if err != nil {
 		return nil, err
 	}
 	srv.http = newHTTPServer(api, log)
 	srv.http.RegisterOnShutdown(api.EndStreams)
-	return srv, nil
+	srv.http.DisableGeneralOptionsHandler = true // the API answers OPTIONS * like everything else
+	return srv, writeAddress(folder, srv.listener)
 }
 
 // options are the engine's part of the settings.
@@ -151,7 +163,7 @@ func (srv *server) run(ctx context.Context) error {
 		defer stopServing()
 		delivered = srv.engine.Run(delivering)
 	})
-	served := serveHTTP(serving, srv.http, srv.listener, requestGrace)
+	served := serveHTTP(serving, srv.http, httpapi.Listener(srv.listener, srv.log), requestGrace)
 	stopDelivering()
 	wg.Wait()
 	if delivered != nil {
@@ -203,5 +215,6 @@ func (srv *server) close() error {
 	if srv.store == nil {
 		return nil
 	}
+	_ = os.Remove(filepath.Join(srv.folder, addressFile)) // there is none if it did not come so far
 	return srv.store.Close()
 }

@@ -2,11 +2,15 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/neohook/neohook/access"
 )
 
 // place says where a server keeps its things.
@@ -22,28 +26,55 @@ type place struct {
 type settings struct {
 	place
 
-	Listen              address   `placeholder:"HOST:PORT" default:"127.0.0.1:8071" help:"Address the API is served on. Port 0 takes a free one."`
-	EgressAllow         []cidr    `placeholder:"CIDR" help:"Addresses that may be sent to although they are not public, as 127.0.0.0/8 for receivers on this machine. May be repeated."`
-	RetrySchedule       schedule  `placeholder:"WAITS" default:"5s,5m,30m,2h,5h,10h,10h" help:"Waits after each failed attempt; none makes one attempt."`
-	SvixHeaders         bool      `help:"Add svix-id, svix-timestamp and svix-signature beside the webhook- headers."`
-	MaxPayload          size      `placeholder:"SIZE" default:"1MiB" help:"Largest payload of an event."`
-	CheckPayloads       bool      `help:"Refuse a message whose payload does not fit the schemas of its event type."`
-	MaxInFlight         count     `placeholder:"N" default:"4096" help:"Most attempts in flight, over all endpoints."`
-	EndpointConcurrency count     `placeholder:"N" default:"10" help:"Most attempts in flight to one endpoint."`
-	MaxMemory           size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of payloads held in memory; what is beyond waits on disk."`
-	MaxWaiting          size      `placeholder:"SIZE" default:"64MiB" help:"Most bytes of events that wait for a place in memory; beyond it the answer is 503 at once."`
-	PublishWait         span      `placeholder:"TIME" default:"5s" help:"How long an event waits for its turn to be stored before the answer is 503."`
-	DisableAfter        span      `placeholder:"TIME" default:"120h" help:"How long an endpoint may fail without a success until it is disabled; 0s is for ever."`
-	MaxTenantBacklog    limit     `placeholder:"N" default:"10000000" help:"Most open deliveries of a tenant; beyond it the answer is 429. With none there is no limit."`
-	MaxTenantEndpoints  limit     `placeholder:"N" default:"500" help:"Most endpoints of a tenant. With none there is no limit."`
-	MinFree             size      `placeholder:"SIZE" default:"256MiB" help:"What must be free on the disk of the data folder to accept events; outcomes are stored all the same."`
-	Grace               span      `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
-	KeysetFile          string    `placeholder:"FILE" help:"File of the key set that seals secrets in the database. Default: beside the database, made at the first start."`
-	Keyset              string    `placeholder:"JSON" secret:"" hidden:"" help:"The key set itself, a Tink keyset in JSON; wins over keyset-file."`
-	MetricsListen       address   `placeholder:"HOST:PORT" help:"Address metrics are served on, to whoever can reach it. Default: none; with the API token they are at /metrics of the API in any case."`
-	DebugListen         address   `placeholder:"HOST:PORT" help:"Address profiles (net/http/pprof) are served on, to whoever can reach it. Default: none."`
-	LogLevel            logLevel  `placeholder:"LEVEL" default:"info" help:"Least severe messages to log: debug, info, warn or error."`
-	LogFormat           logFormat `placeholder:"FORMAT" default:"text" help:"How messages are logged: text or json."`
+	Listen              address  `placeholder:"HOST:PORT" default:"127.0.0.1:8071" help:"Address the API is served on. Port 0 takes a free one."`
+	EgressAllow         []cidr   `placeholder:"CIDR" help:"Addresses that may be sent to although they are not public, as 127.0.0.0/8 for receivers on this machine. May be repeated."`
+	RetrySchedule       schedule `placeholder:"WAITS" default:"5s,5m,30m,2h,5h,10h,10h" help:"Waits after each failed attempt; none makes one attempt."`
+	SvixHeaders         bool     `help:"Add svix-id, svix-timestamp and svix-signature beside the webhook- headers."`
+	MaxPayload          size     `placeholder:"SIZE" default:"1MiB" help:"Largest payload of an event."`
+	CheckPayloads       bool     `help:"Refuse a message whose payload does not fit the schemas of its event type."`
+	MaxInFlight         count    `placeholder:"N" default:"4096" help:"Most attempts in flight, over all endpoints."`
+	EndpointConcurrency count    `placeholder:"N" default:"10" help:"Most attempts in flight to one endpoint."`
+	MaxMemory           size     `placeholder:"SIZE" default:"64MiB" help:"Most bytes of payloads held in memory; what is beyond waits on disk."`
+	MaxWaiting          size     `placeholder:"SIZE" default:"64MiB" help:"Most bytes of events that wait for a place in memory; beyond it the answer is 503 at once."`
+	PublishWait         span     `placeholder:"TIME" default:"5s" help:"How long an event waits for its turn to be stored before the answer is 503."`
+	DisableAfter        span     `placeholder:"TIME" default:"120h" help:"How long an endpoint may fail without a success until it is disabled; 0s is for ever."`
+	MaxTenantBacklog    limit    `placeholder:"N" default:"10000000" help:"Most open deliveries of a tenant; beyond it the answer is 429. With none there is no limit."`
+	MaxTenantEndpoints  limit    `placeholder:"N" default:"500" help:"Most endpoints of a tenant. With none there is no limit."`
+	MinFree             size     `placeholder:"SIZE" default:"256MiB" help:"What must be free on the disk of the data folder to accept events; outcomes are stored all the same."`
+	Grace               span     `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
+	keysetSettings
+	signedTokens
+	PublicURL     publicURL `placeholder:"URL" help:"Where browsers reach the server, as https://hooks.example; links to pages begin with it. Default: where the request came to."`
+	MetricsListen address   `placeholder:"HOST:PORT" help:"Address metrics are served on, to whoever can reach it. Default: none; with a token of the server's own organisation they are at /metrics of the API in any case."`
+	DebugListen   address   `placeholder:"HOST:PORT" help:"Address profiles (net/http/pprof) are served on, to whoever can reach it. Default: none."`
+	LogLevel      logLevel  `placeholder:"LEVEL" default:"info" help:"Least severe messages to log: debug, info, warn or error."`
+	LogFormat     logFormat `placeholder:"FORMAT" default:"text" help:"How messages are logged: text or json."`
+}
+
+// signedTokens say which signed tokens (JWT) the API takes beside its own.
+type signedTokens struct {
+	JWTAlgorithm jwtAlgorithm `name:"jwt-algorithm" placeholder:"ALG" default:"HS256" help:"How signed tokens (JWT) are signed: HS256, HS384, HS512, RS256, RS384, RS512 or EdDSA. None is taken without a secret or key."`
+	JWTSecret    string       `name:"jwt-secret" placeholder:"TEXT" secret:"" hidden:"" help:"The secret of signed tokens, at least 32 bytes; with that of a Svix server its tokens go on working."`
+	JWTKeyFile   string       `name:"jwt-key-file" placeholder:"FILE" help:"File of the secret in place of jwt-secret, or for RS and EdDSA of the public key in PEM."`
+}
+
+// jwt reads the key, if there is one.
+func (s *signedTokens) jwt() (access.JWT, error) {
+	key := []byte(s.JWTSecret)
+	switch {
+	case s.JWTSecret != "" && s.JWTKeyFile != "":
+		return access.JWT{}, &usageError{errors.New("jwt-secret and jwt-key-file are both given: want one of them")}
+	case s.JWTKeyFile != "":
+		text, err := os.ReadFile(s.JWTKeyFile)
+		if err != nil {
+			return access.JWT{}, fmt.Errorf("jwt-key-file: %w", err)
+		}
+		// Editors end a file with a line end, which is no part of a secret.
+		key = []byte(strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"))
+	case s.JWTSecret == "":
+		return access.JWT{}, nil
+	}
+	return access.JWT{Algorithm: string(s.JWTAlgorithm), Key: key}, nil
 }
 
 const redacted = "[redacted]"

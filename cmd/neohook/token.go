@@ -24,6 +24,10 @@ type tokenCommand struct {
 func (c *tokenCommand) run(ctx context.Context, console console) error {
 	_, missing := os.Stat(string(c.Data))
 	text, err := c.token(ctx)
+	if opened, isOpen := errors.AsType[*openTokenError](err); isOpen {
+		_, _ = fmt.Fprintln(console.err, "neohook:", opened)
+		err = nil
+	}
 	if err != nil {
 		return err
 	}
@@ -37,9 +41,13 @@ func (c *tokenCommand) run(ctx context.Context, console console) error {
 func (c *tokenCommand) token(ctx context.Context) (_ string, err error) {
 	folder := string(c.Data)
 	if !c.New {
-		text, err := readToken(filepath.Join(folder, tokenFile))
+		path := filepath.Join(folder, tokenFile)
+		text, err := readToken(path)
+		if err == nil {
+			return text, closeToken(path)
+		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return text, err
+			return "", err
 		}
 	}
 	st, err := openStore(ctx, folder)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -59,6 +60,31 @@ func (c cidr) String() string { return netip.Prefix(c).String() }
 
 // MarshalText returns the block as it is written.
 func (c cidr) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// jwtAlgorithm is one of JSON Web Algorithms (RFC 7518, 3.1).
+type jwtAlgorithm string
+
+func (a *jwtAlgorithm) UnmarshalText(text []byte) error {
+	switch name := string(text); name {
+	case "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "EdDSA":
+		*a = jwtAlgorithm(name)
+		return nil
+	}
+	return fmt.Errorf("%q is not one of HS256, HS384, HS512, RS256, RS384, RS512, EdDSA", text)
+}
+
+// publicURL is the address of a server, without a path or with one.
+type publicURL string
+
+func (u *publicURL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" ||
+		parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" {
+		return fmt.Errorf("%q is not the address of a server, as https://hooks.example", text)
+	}
+	*u = publicURL(text)
+	return nil
+}
 
 // span is a time that something may take, 0 or more.
 type span time.Duration

@@ -91,15 +91,43 @@ func New(st Store, in *intake.Queue, out *outcome.Queue, lanes Lanes, limits Lim
 // It returns an error where the store fails to take the last outcomes.
 func (w *Writer) Run(ctx context.Context) error {
 	defer close(w.stopped)
+	var failed failure
 	for w.await(ctx) {
 		if err := w.write(ctx); err != nil {
-			w.log.ErrorContext(ctx, "outcomes could not be stored, trying again", "error", err)
+			if failed.isNew(err) {
+				w.log.ErrorContext(ctx, "outcomes could not be stored, trying again", "error", err)
+			}
 			pause(ctx, w.limits.Pause)
 			continue
+		}
+		if tries := failed.end(); tries > 0 {
+			w.log.InfoContext(ctx, "outcomes are stored again", "failed_tries", tries)
 		}
 		w.changeNext(ctx)
 	}
 	return w.flush(context.WithoutCancel(ctx))
+}
+
+// failure is the time during which nothing can be stored, as one matter: a disk that is
+// full for an hour is told of once.
+type failure struct {
+	told  string
+	tries int
+}
+
+// isNew notes a failed try, and says whether it failed otherwise than the one before.
+func (f *failure) isNew(err error) bool {
+	f.tries++
+	before := f.told
+	f.told = err.Error()
+	return f.told != before
+}
+
+// end returns how often it failed, and begins anew.
+func (f *failure) end() int {
+	tries := f.tries
+	*f = failure{}
+	return tries
 }
 
 // await returns true when there is a batch worth writing, or a change to make; false when
