@@ -150,6 +150,49 @@ func ExampleOrganisation_CreateEventType() {
 	// /lines/[1]/quantity must be of type integer
 }
 
+// An event that a receiver had refused for good is sent to it once more.
+func ExampleOrganisation_Resend() {
+	ctx, stop := context.WithCancel(context.Background())
+	keyset, err := neohook.NewKeyset()
+	check(err)
+	// In memory, and with a receiver that is mended after the first request.
+	eng, err := neohook.New(ctx, memstore.New(), neohook.Options{
+		Keyset: keyset, Adapter: memadapter.New(memadapter.Reply{StatusCode: 400}, memadapter.Reply{StatusCode: 204}),
+	})
+	check(err)
+	ended := make(chan error)
+	go func() { ended <- eng.Run(ctx) }()
+
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+	_, err = eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{UID: "main", URL: "https://acme.example/hook", FinalStatuses: []int{400}})
+	check(err)
+	event, err := eng.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{}`)})
+	check(err)
+
+	until := func(done func(webhook.Standing) bool) (standing webhook.Standing) {
+		for !done(standing) {
+			standing, err = eng.Delivery(ctx, "acme", event.ID, "main")
+			check(err)
+			<-time.After(time.Millisecond)
+		}
+		return standing
+	}
+	fmt.Println(until(func(s webhook.Standing) bool { return s.State.Ended() }).State)
+
+	// A click on a button may come twice: the key makes it one.
+	once := eng.Once(neohook.Once{Key: "resend-" + string(event.ID)})
+	check(once.Resend(ctx, "acme", event.ID, "main"))
+	check(once.Resend(ctx, "acme", event.ID, "main"))
+	recovered := until(func(s webhook.Standing) bool { return !s.RecoveredAt.IsZero() })
+	fmt.Println(recovered.State, "and recovered, after", len(recovered.Attempts), "attempts")
+	stop()
+	check(<-ended)
+	// Output:
+	// exhausted
+	// exhausted and recovered, after 2 attempts
+}
+
 func check(err error) {
 	if err != nil {
 		panic(err)

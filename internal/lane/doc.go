@@ -16,7 +16,11 @@
 // number on its fresh deliveries are only in the store, and are paged in, in order, as
 // the held ones go out. It is live again when a page comes back short and nothing was
 // accepted since it was asked for. Waiting deliveries are held likewise up to a horizon
-// of time, and paged in when the horizon comes.
+// of time, and paged in when the horizon comes; and manual sends, which are a kind of
+// their own, up to another.
+//
+// What ends in another way than by its own attempts, as by being cancelled, is dropped. A
+// paused lane takes nothing in, and reads nothing, until it is resumed.
 //
 // The room of a lane is a share of the room that is left, so that a few slow lanes can't
 // take it all: the more is held, the less each may add.
