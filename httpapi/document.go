@@ -276,7 +276,7 @@ func refusalResponses(all *schemas, maxBody int64) (responses ordered[*documentR
 }
 
 func refusalResponse(status int, text string, media map[string]documentMedia) *documentResponse {
-	headers := headersOf("neohook-request-id")
+	headers := headersOf("neohook-request-id", "neohook-ignored")
 	switch status {
 	case http.StatusUnauthorized:
 		headers = append(headers, headersOf("www-authenticate")...)

@@ -82,6 +82,7 @@ func TestEventTypes(t *testing.T) {
 		w.play("put replaces", scenario{method: "PUT", path: path + "/order.made", body: `{"description":"put"}`, status: 200, want: []string{`"name":"order.made"`, `"description":"put"`}})
 		w.play("put creates", scenario{method: "PUT", path: path + "/put", body: `{"description":"","featureFlags":["f"]}`, status: 201, want: []string{`"name":"put"`, `"featureFlags":["f"]`}})
 		w.play("put, bad", scenario{method: "PUT", path: path + "/put", body: `{}`, status: 422, field: "body/description"})
+		w.play("unknown names are told with a refusal too", scenario{method: "PUT", path: path + "/put", body: `{"name":"put"}`, status: 422, answers: map[string]string{"neohook-ignored": "name"}})
 		w.play("put, bad schema", scenario{method: "PUT", path: path + "/new", body: `{"description":"","schemas":{"1":1}}`, status: 422, field: "body/schemas/1"})
 
 		w.play("delete archives", scenario{method: "DELETE", path: path + "/put", status: 204})
