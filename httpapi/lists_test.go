@@ -41,6 +41,16 @@ var measuredLists = map[string]struct {
 		"with_content=false", "before=%s", "after=%s", "status=2", "event_types=rare", "with_msg=true",
 	}},
 	"message-attempt.list-by-msg": {"/app/acme/attempt/msg/often", []string{"endpoint_id=orders", "status=2"}},
+	"message-attempt.list-attempted-messages": {"/app/acme/endpoint/orders/msg", []string{
+		"with_content=false", "before=%s", "after=%s", "status=0", "status=2", "event_types=rare",
+	}},
+	"message-attempt.list-attempted-destinations": {"/app/acme/msg/often/endpoint", nil},
+	"message-attempt.list-by-msg-deprecated":      {"/app/acme/msg/often/attempt", nil},
+	"message-attempt.list-by-delivery-deprecated": {"/app/acme/msg/often/endpoint/orders/attempt", nil},
+	"delivery.list": {"/app/acme/endpoint/orders/delivery", []string{
+		"with_msg=true", "before=%s", "after=%s", "state=succeeded", "state=exhausted", "state=waiting", "event_types=rare",
+	}},
+	"delivery.list-by-msg": {"/app/acme/msg/often/delivery", nil},
 }
 
 // A list that nobody has measured fails here.
