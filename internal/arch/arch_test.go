@@ -127,6 +127,9 @@ var rules = map[string]rule{
 	"signatures know the domain alone": {
 		packages: module + "/signature", never: []string{module + "/..."}, except: []string{module + "/webhook"},
 	},
+	"rights know the domain alone": {
+		packages: module + "/access", never: []string{module + "/..."}, except: []string{module + "/webhook"},
+	},
 	"egress knows nothing of ours": {
 		packages: module + "/egress/...", never: []string{module + "/..."}, except: []string{module + "/egress/..."},
 	},
