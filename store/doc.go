@@ -3,7 +3,7 @@
 //
 // Store is such parts joined, each small enough to read alone: Instances, Directory,
 // EventTypes, Committer, Backlog, Sends, Deferred, Outbox, History, Deliveries, Jobs,
-// Failures, Sizes, Tokens. Package storetest holds every implementation to the same
+// Failures, Rollups, Sizes, Tokens. Package storetest holds every implementation to the same
 // promises, case by case.
 //
 // Three things hold throughout. Inside, everything is known by an integer key; the

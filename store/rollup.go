@@ -23,6 +23,11 @@ func (u Unit) Length() time.Duration {
 	return [...]time.Duration{Minute: time.Minute, Hour: time.Hour, Day: 24 * time.Hour}[u]
 }
 
+// String returns the unit's name.
+func (u Unit) String() string {
+	return [...]string{Minute: "minute", Hour: "hour", Day: "day"}[u]
+}
+
 // Kept is for how long the rollups of a unit are there, at least: two days of minutes,
 // ninety days of hours, three years of days. The longer units hold all that the shorter
 // ones do.
@@ -70,6 +75,28 @@ const (
 	// than what it took.
 	LatencyFirst
 )
+
+var countNames = [...]string{
+	EventsAccepted: "events accepted", DeliveriesMade: "deliveries made",
+	AttemptsSucceeded: "attempts succeeded", AttemptsWithoutStatus: "attempts without status",
+	AttemptsFailed1xx: "attempts failed with 1xx", AttemptsFailed2xx: "attempts failed with 2xx", AttemptsFailed3xx: "attempts failed with 3xx",
+	AttemptsFailed4xx: "attempts failed with 4xx", AttemptsFailed5xx: "attempts failed with 5xx", AttemptsFailedOther: "attempts failed with another status",
+	AttemptsTimedOut: "attempts timed out", AttemptsThrottled: "attempts throttled",
+	AttemptsManual: "manual attempts", AttemptMicroseconds: "microseconds of attempts",
+	EndedSucceeded: "deliveries succeeded", EndedExhausted: "deliveries exhausted", EndedCancelled: "deliveries cancelled",
+	Recovered: "deliveries recovered",
+}
+
+// String says what is counted.
+func (c Count) String() string {
+	switch {
+	case c < LatencyFirst:
+		return countNames[c]
+	case int(c) < NumCounts-1:
+		return "attempts up to " + Latencies[c-LatencyFirst].String()
+	}
+	return "attempts longer than " + Latencies[len(Latencies)-1].String()
+}
 
 // OfAttempts says that it is of attempts: the others are of events and their deliveries.
 func (c Count) OfAttempts() bool {
@@ -190,7 +217,7 @@ type Sum struct {
 // Rollups count what is stored, by minute, hour and day, tenant, endpoint and type. They
 // are written in the transaction that stores what they count, whatever brings it: Commit,
 // a Send, a job, a cancellation. What is expunged is not counted any more; what is swept
-// still is.
+// still is, until its tenant is gone too.
 type Rollups interface {
 	// Sums returns what was counted, by start, then type. It sees all that was stored
 	// before the call.

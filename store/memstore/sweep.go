@@ -136,6 +136,7 @@ func (db *state) sweepDirectory() {
 	}
 	for key, t := range db.tenants {
 		if t.deleted && !peopled[key] && !db.expunging(key) {
+			db.forgetCounts(key)
 			delete(db.tenants, key)
 		}
 	}

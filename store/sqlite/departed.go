@@ -51,10 +51,18 @@ func (s *sweep) directoryStep(ctx context.Context, at *spot) (lookAt int64, err 
 	if err != nil || deleted == some {
 		return 0, err
 	}
-	at.event = tenant
 	stays, err := s.has(ctx, tenantStaysSQL, tenant)
-	if err != nil || stays {
+	if err != nil {
 		return 0, err
+	}
+	if !stays {
+		if more, err := s.forgetRollups(ctx, store.TenantKey(tenant), some); err != nil || more {
+			return 0, err
+		}
+	}
+	at.event = tenant
+	if stays {
+		return 0, nil
 	}
 	return 0, s.purgeTenant(ctx, store.TenantKey(tenant))
 }

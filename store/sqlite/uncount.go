@@ -90,21 +90,8 @@ const deleteRollupsSQL = `WITH RECURSIVE at (start) AS (
 // forgetRollups deletes some of what was counted of a tenant of which nothing else is left,
 // and says whether there may be more.
 func (w *writer) forgetRollups(ctx context.Context, tenant store.TenantKey, most int64) (more bool, err error) {
-	r, err := w.loadRollups(ctx)
-	if err != nil {
-		return false, err
-	}
-	// What is in the journal becomes rollups first.
-	if r.rows+len(r.folding)+len(w.counted) > 0 {
-		if err := w.saveCounts(ctx); err != nil {
-			return false, err
-		}
-		if err := w.closeGeneration(ctx); err != nil {
-			return false, err
-		}
-		if err := w.fold(ctx, len(w.rollups.folding)); err != nil {
-			return false, err
-		}
+	if more, err := w.foldTenant(ctx, tenant); err != nil || more {
+		return more, err
 	}
 	for _, unit := range []store.Unit{store.Minute, store.Hour, store.Day} {
 		deleted, err := w.exec(ctx, deleteRollupsSQL, int64(unit), int64(tenant), most)
@@ -119,4 +106,31 @@ func (w *writer) forgetRollups(ctx context.Context, tenant store.TenantKey, most
 		}
 	}
 	return false, nil
+}
+
+// foldTenant sees to it that nothing of a tenant is in the journal any more, part by part.
+func (w *writer) foldTenant(ctx context.Context, tenant store.TenantKey) (more bool, err error) {
+	if err := w.saveCounts(ctx); err != nil {
+		return false, err
+	}
+	r, err := w.loadRollups(ctx)
+	if err != nil {
+		return false, err
+	}
+	grows, folds := false, false
+	for at := range r.open {
+		grows = grows || at.tenant == tenant
+	}
+	for _, item := range r.folding {
+		folds = folds || item.tenant == tenant
+	}
+	if !grows && !folds {
+		return false, nil
+	}
+	if len(r.folding) == 0 {
+		if err := w.closeGeneration(ctx); err != nil {
+			return false, err
+		}
+	}
+	return true, w.fold(ctx, w.generation.part)
 }

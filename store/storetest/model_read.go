@@ -141,8 +141,12 @@ func (p *pair) readDelivery(rt *rapid.T) {
 func (p *pair) readSums(rt *rapid.T) {
 	p.T = rt
 	unit := rapid.SampledFrom([]store.Unit{store.Minute, store.Hour, store.Day}).Draw(rt, "unit")
+	tenant := p.tenant()
+	if _, err := p.model.Tenant(p.Context(), tenant.Organisation, tenant.Key); err != nil {
+		return // what is counted of it may be gone or not
+	}
 	q := store.SumQuery{
-		Tenant: p.tenant().Key, Unit: unit, To: unit.Start(p.now).Add(unit.Length()),
+		Tenant: tenant.Key, Unit: unit, To: unit.Start(p.now).Add(unit.Length()),
 		From: unit.Start(p.now.Add(-unit.Kept())).Add(unit.Length()),
 		Each: p.chance(50), ByType: p.chance(50),
 	}

@@ -280,7 +280,7 @@ func upkeepChangesNoSum(w *world) {
 	for name, q := range queries {
 		before[name] = w.sums(q)
 	}
-	same(w, "hours before", len(before["unit 2"]), 20)
+	same(w, "hours before", len(before["unit hour"]), 20)
 	for more := true; more; {
 		more = mustGet[bool](w)(w.CompactRollups(w.ctx, w.now))
 		for name, q := range queries {
@@ -334,7 +334,7 @@ func sumsSeeAllThatWasStored(w *world) {
 	now, stored := w.now, int64(0)
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		for range 300 {
+		for range 120 {
 			mu.Lock()
 			now = now.Add(7 * time.Minute)
 			batch := &store.Batch{Now: now, Accepts: []store.Accept{accept, accept}}
@@ -386,4 +386,58 @@ func recountCanBeCutShort(w *world) {
 		w.Error("a recount whose context has ended did not say so")
 	}
 	same(w, "sums", w.total(tenant, ep), before)
+}
+
+func sweptIsCountedStill(w *world) {
+	tenant, ep, _ := days(w, 6)
+	w.keepFor(tenant, webhook.Retention{Payloads: 48 * time.Hour, Attempts: 48 * time.Hour, Events: 72 * time.Hour})
+	for event := range mustEvents(w, tenant) { // so that they have ended
+		w.record(w.outcome(tenant, ep, event, 1, webhook.Succeeded))
+	}
+	before := w.total(tenant, 0)
+	w.sweep(0, webhook.Retention{Payloads: 240 * time.Hour, Attempts: 240 * time.Hour, Events: 240 * time.Hour})
+	left := int64(len(mustEvents(w, tenant)))
+	if left == 0 || left == before[store.EventsAccepted] {
+		w.Fatalf("%d events of %d are left, want some", left, before[store.EventsAccepted])
+	}
+	same(w, "after the sweep", w.total(tenant, 0), before)
+	found := w.recountFindsNothing()
+	same(w, "recounted", found.Events, left)
+	same(w, "after a recount", w.total(tenant, 0), before)
+	w.publish(1, tenant, ep)
+	w.recountFindsNothing()
+}
+
+// mustEvents are a tenant's events.
+func mustEvents(w *world, tenant store.TenantKey) map[store.EventKey]bool {
+	w.Helper()
+	events := make(map[store.EventKey]bool)
+	for _, ev := range mustGet[store.Listed[store.Event]](w)(w.Events(w.ctx, tenant, store.EventFilter{}, store.Page{Limit: 500})).Items {
+		events[ev.Key] = true
+	}
+	return events
+}
+
+func expungedIsNotCounted(w *world) {
+	tenant, other := w.tenant(), w.tenant()
+	ep := w.endpoint(tenant)
+	events := w.publish(3, tenant, ep)
+	w.publish(1, other)
+	w.record(w.outcome(tenant, ep, events[0], 0, webhook.Waiting), w.outcome(tenant, ep, events[1], 0, webhook.Succeeded), w.outcome(tenant, ep, events[2], 0, webhook.Succeeded))
+	w.now = w.now.Add(30 * time.Hour)
+	w.compactAll()
+	for _, event := range events[:2] { // one that is open, and one that has ended
+		mustGet[[]store.Turn](w)(w.ExpungeEvent(w.ctx, w.now, tenant, event))
+	}
+	same(w, "what is left", w.total(tenant, 0), counts{
+		store.EventsAccepted: 1, store.DeliveriesMade: 1, store.AttemptsSucceeded: 1, store.AttemptMicroseconds: 20_000,
+		store.LatencyFirst + 8: 1, store.EndedSucceeded: 1,
+	}.whole())
+	w.recountFindsNothing()
+
+	asked := mustGet[store.Expunge](w)(w.InsertExpunge(w.ctx, organisation, store.Expunge{Tenant: tenant, Everything: true, AskedAt: w.now}))
+	w.expunge(asked.Key)
+	same(w, "of a tenant that is expunged", w.total(tenant, 0), store.Counts{})
+	same(w, "of another", w.total(other, 0), counts{store.EventsAccepted: 1}.whole())
+	w.recountFindsNothing()
 }

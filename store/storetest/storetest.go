@@ -172,6 +172,8 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"UpkeepChangesNoSum", upkeepChangesNoSum},
 		{"LateAttemptCountsWhereItBelongs", lateAttemptCountsWhereItBelongs},
 		{"RollupsGoAfterTheirTime", rollupsGoAfterTheirTime},
+		{"SweptIsCountedStill", sweptIsCountedStill},
+		{"ExpungedIsNotCounted", expungedIsNotCounted},
 		{"RecountCanBeCutShort", recountCanBeCutShort},
 
 		{"JobComesBackAsStored", jobComesBackAsStored},
