@@ -102,6 +102,60 @@ func (c *chaos) judge() {
 			c.judgeOrder(endpoint)
 		}
 	}
+	for _, tenant := range c.tenants {
+		c.judgeCounts(tenant)
+	}
+	if found, err := n.eng.Recount(c.t.Context()); err != nil || found.Wrong != 0 || found.Events < int64(len(c.events)) {
+		c.t.Errorf("a recount found %+v, %v", found, err)
+	}
+}
+
+// judgeCounts holds what was counted of a tenant to where its events stand, and to the log.
+func (c *chaos) judgeCounts(tenant *chaosTenant) {
+	var want neohook.Counts
+	for _, event := range c.events {
+		if event.tenant != tenant {
+			continue
+		}
+		want.Events++
+		for _, endpoint := range c.endpoints {
+			d, found := c.standing(event, endpoint)
+			if !found {
+				continue
+			}
+			want.Deliveries++
+			switch d.State {
+			case webhook.Succeeded:
+				want.Ended.Succeeded++
+			case webhook.Exhausted:
+				want.Ended.Exhausted++
+			case webhook.Cancelled:
+				want.Ended.Cancelled++
+			}
+			if !d.RecoveredAt.IsZero() {
+				want.Ended.Recovered++
+			}
+		}
+		list, err := c.current().eng.AttemptsOfEvent(c.t.Context(), webhook.TenantID(tenant.uid), event.got.ID, neohook.AttemptFilter{}, neohook.Page{Limit: 250})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for i := range list.Items {
+			if list.Items[i].Succeeded {
+				want.Attempts.Succeeded++
+			} else {
+				want.Attempts.Failed++
+			}
+			if list.Items[i].Trigger == webhook.Manual {
+				want.Attempts.Manual++
+			}
+		}
+	}
+	got, err := c.current().eng.CountTenant(c.t.Context(), webhook.TenantID(tenant.uid), neohook.Span{From: c.start})
+	if err != nil || got.Events != want.Events || got.Deliveries != want.Deliveries || got.Ended != want.Ended ||
+		got.Attempts.Succeeded != want.Attempts.Succeeded || got.Attempts.Failed != want.Attempts.Failed || got.Attempts.Manual != want.Attempts.Manual {
+		c.t.Errorf("%s is counted as %+v, %v; want %+v", tenant.uid, got, err, want)
+	}
 }
 
 // judgeDelivery holds one delivery's attempts to each other, to the log, to the schedule

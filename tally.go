@@ -23,6 +23,7 @@ import (
 // writer and the lanes: what is counted is what is stored.
 type tally struct {
 	accepted, replayed, deliveries, promoted atomic.Uint64
+	commits                                  atomic.Uint64 // begun
 
 	mu          sync.Mutex
 	refused     map[Refusal]uint64
@@ -122,6 +123,7 @@ func (w watchedStore) Commit(ctx context.Context, batch *store.Batch) ([]store.V
 	took := time.Since(start)
 	w.announced(announcements(batch.Outcomes))
 	t := w.tally
+	t.commits.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {

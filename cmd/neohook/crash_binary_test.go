@@ -132,6 +132,17 @@ func (run *crashRun) execute(random *rand.Rand) {
 	if orderly && repeats != 0 {
 		t.Error("after an orderly end nothing is in flight")
 	}
+	run.end()
+	run.recount()
+}
+
+// recount holds what the server has counted, over all its ends, to what it has stored.
+func (run *crashRun) recount() {
+	out, err := program(run.t, "recount", "--data", run.folder).Output()
+	want := fmt.Sprintf("Counted %d events and %d attempts anew: all ", events, events)
+	if text := string(out); err != nil || !strings.HasPrefix(text, want) || !strings.HasSuffix(text, " stored sums were right.\n") {
+		run.t.Errorf("recount: %v, said %q, want %q", err, text, want)
+	}
 }
 
 // begin starts the server and lets the publishers that wait for it go on.

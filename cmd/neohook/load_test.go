@@ -162,7 +162,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		file          string
 		want          string
 	}{
-		"no command":          {args: nil, want: `expected one of "serve", "token", "receive", "demo", "version"; neohook --help tells of the commands`},
+		"no command":          {args: nil, want: `expected one of "serve", "token", "recount", "receive", "demo", ...; neohook --help tells of the commands`},
 		"unknown command":     {args: []string{"server"}, want: `unknown command server, did you mean "serve"?; neohook --help`},
 		"flag before command": {args: []string{"--data=x", "serve"}, want: "unknown flag --data; neohook --help"},
 		"unknown flag":        {args: serve("--listn=x"), want: `unknown flag --listn, did you mean "--listen"?`},

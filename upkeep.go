@@ -1,0 +1,52 @@
+package neohook
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// countsUpkeep is how often the upkeep of what is counted is looked after.
+	countsUpkeep = 5 * time.Minute
+	// countsRest is between two parts of it, each of a few milliseconds: most of the time
+	// is for what is published and recorded.
+	countsRest = 50 * time.Millisecond
+)
+
+// keepCounts looks after what the store has counted, until ctx ends; not where nothing is
+// counted. It goes by a clock that does not jump: by a wrong one, what was counted would
+// be beyond its time.
+func (e *Engine) keepCounts(ctx context.Context) {
+	began, commits := time.Now(), uint64(0)
+	due, more := true, true // what an earlier Run has left
+	for rest(ctx, more) {
+		if newest := e.tally.commits.Load(); newest != commits {
+			commits, due = newest, true
+		}
+		if !due {
+			continue
+		}
+		var err error
+		more, err = e.store.CompactRollups(ctx, began.Add(time.Since(began)))
+		due = more || err != nil
+		if err != nil && ctx.Err() == nil {
+			e.opts.Logger.WarnContext(ctx, "upkeep of what is counted failed, it will be tried again", "error", err)
+		}
+	}
+}
+
+// rest waits for the time of the next part. It returns false when ctx has ended.
+func rest(ctx context.Context, more bool) bool {
+	wait := countsUpkeep
+	if more {
+		wait = countsRest
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
