@@ -52,6 +52,7 @@ type Dispatcher struct {
 	// sending is the context of attempts; nil before Run and once no more may begin.
 	sending  context.Context //nolint:containedctx // begun by whoever frees a place, in a call of its own
 	attempts sync.WaitGroup
+	couriers map[*courier]struct{}
 	// armed is the instant that wakeUp waits for.
 	armed time.Time
 
@@ -63,8 +64,8 @@ type Dispatcher struct {
 func New(limits lane.Limits, backlog Backlog, endpoints Endpoints, sender Sender, outcomes *outcome.Queue, log *slog.Logger) *Dispatcher {
 	return &Dispatcher{
 		backlog: backlog, endpoints: endpoints, sender: sender, outcomes: outcomes, log: log,
-		board: lane.New(limits),
-		wake:  make(chan struct{}, 1), page: make(chan struct{}, 1),
+		board: lane.New(limits), couriers: make(map[*courier]struct{}),
+		wake: make(chan struct{}, 1), page: make(chan struct{}, 1),
 	}
 }
 
@@ -243,7 +244,10 @@ func (d *Dispatcher) start() {
 			break
 		}
 		d.attempts.Add(1)
-		go d.send(d.sending, delivery)
+		c := new(courier)
+		c.take(d.sending, delivery)
+		d.couriers[c] = struct{}{}
+		go d.send(c, delivery)
 	}
 	d.ring()
 }
@@ -266,22 +270,24 @@ func ring(bell chan struct{}) {
 }
 
 // send makes attempts, one after another, as long as there is one to begin.
-func (d *Dispatcher) send(ctx context.Context, delivery lane.Delivery) {
+func (d *Dispatcher) send(c *courier, delivery lane.Delivery) {
 	defer d.attempts.Done()
-	for given := true; given; {
+	ctx := c.ctx // nobody else has it yet
+	for ctx != nil {
 		out, result, err := d.sender.Send(ctx, delivery)
 		if err != nil && ctx.Err() == nil {
 			d.log.WarnContext(ctx, "attempt could not be made, trying again", "error", err)
 		}
-		delivery, given = d.next(time.Now(), outcome.Done{Delivery: delivery, Outcome: out}, result, err)
+		ctx, delivery = d.next(time.Now(), c, outcome.Done{Delivery: delivery, Outcome: out}, result, err)
 	}
 }
 
-// next ends one attempt and begins another.
-func (d *Dispatcher) next(now time.Time, ended outcome.Done, result lane.Result, err error) (lane.Delivery, bool) {
+// next ends one attempt and begins another. The context is nil where there is none.
+func (d *Dispatcher) next(now time.Time, c *courier, ended outcome.Done, result lane.Result, err error) (context.Context, lane.Delivery) {
 	const pause = time.Second
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	c.land()
 	if err == nil {
 		// In one step: an outcome may be recorded as soon as it is queued, and by then the
 		// Board must know that the attempt is over.
@@ -296,12 +302,18 @@ func (d *Dispatcher) next(now time.Time, ended outcome.Done, result lane.Result,
 		}
 		d.board.Postpone(now, ended.Delivery, now.Add(pause))
 	}
-	if d.sending == nil {
-		return lane.Delivery{}, false
+	begun, given := lane.Delivery{}, false
+	if d.sending != nil {
+		begun, given = d.board.Begin(now)
+		d.ring()
 	}
-	begun, given := d.board.Begin(now)
-	d.ring()
-	return begun, given
+	if !given {
+		delete(d.couriers, c)
+		c.cancel()
+		return nil, begun
+	}
+	c.take(d.sending, begun)
+	return c.ctx, begun
 }
 
 // wakeUp advances the Board when something comes due.

@@ -171,6 +171,9 @@ func (b *Board) begin(l *lane) Delivery {
 	d := l.next()
 	d.Ending = l.settings.Closed
 	l.held[d.ref()] = out
+	if d.Send != 0 {
+		l.sendOut(&d)
+	}
 	f := flight{of: d.ref(), began: b.now}
 	if !l.settings.Closed { // else nothing is sent
 		f.probe = l.breaker.open
@@ -424,6 +427,7 @@ func (b *Board) hold(l *lane, d Delivery) {
 
 func (b *Board) release(l *lane, d Delivery) {
 	delete(l.held, d.ref())
+	delete(l.outSends, d.ref())
 	if kind := d.kind(); kind != FreshPage {
 		l.waits(kind).held--
 	}

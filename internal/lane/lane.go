@@ -19,10 +19,12 @@ type lane struct {
 
 	held    map[ref]place // queued, waiting, in flight or not recorded yet
 	dropped int           // of them, those that are dropped and have not left their queues
-	bytes   int64
-	fresh   queue[Delivery]
-	retries waits
-	sends   waits
+	// outSends is the events of those sends that are given out and not recorded yet.
+	outSends map[ref]store.EventKey
+	bytes    int64
+	fresh    queue[Delivery]
+	retries  waits
+	sends    waits
 	// These count, to share turns between fresh and retried, and between them and sends.
 	turn, turnBesideSends int
 	// passed counts the turns that were left to others in a row.
@@ -84,6 +86,8 @@ type pageInFlight struct {
 	skipped store.EventKey
 	// spilled is the soonest due time of its kind that went to the store alone meanwhile.
 	spilled time.Time
+	// gone says of which events nothing is open any more since meanwhile.
+	gone []func(store.EventKey) bool
 	// configured says that the settings changed meanwhile: those of the page may be old.
 	configured bool
 }
@@ -182,6 +186,14 @@ func (l *lane) land(of ref) flight {
 // isFlying says whether an attempt is still in flight.
 func (l *lane) isFlying(of ref, began time.Time) bool {
 	return slices.ContainsFunc(l.flights, func(f flight) bool { return f.of == of && f.began.Equal(began) })
+}
+
+// sendOut notes that a send is given out.
+func (l *lane) sendOut(d *Delivery) {
+	if l.outSends == nil {
+		l.outSends = make(map[ref]store.EventKey)
+	}
+	l.outSends[d.ref()] = d.Event
 }
 
 // learn changes how the endpoint is sent to after an attempt.

@@ -148,7 +148,7 @@ func (b *Board) PutPage(now time.Time, page Page) {
 
 func (b *Board) putFresh(l *lane, during *pageInFlight, page Page) {
 	for _, d := range page.Deliveries {
-		if during.isNews(l, d.ref()) {
+		if during.isNews(l, &d) {
 			b.hold(l, d)
 			l.fresh.push(d)
 		}
@@ -171,7 +171,7 @@ func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
 	}
 	taken := 0
 	for _, d := range page.Deliveries {
-		if !during.isNews(l, d.ref()) {
+		if !during.isNews(l, &d) {
 			continue
 		}
 		if taken == b.limits.Page { // those held at the asking have made way for more
@@ -185,12 +185,17 @@ func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
 	l.ripen(b.now)
 }
 
-// isNews says that a delivery in a page is neither held nor was recorded while the page
-// was read.
-func (p *pageInFlight) isNews(l *lane, of ref) bool {
-	if _, held := l.held[of]; held {
+// isNews says that a delivery in a page is neither held nor was recorded, or forgotten,
+// while the page was read.
+func (p *pageInFlight) isNews(l *lane, d *Delivery) bool {
+	if _, held := l.held[d.ref()]; held {
 		return false
 	}
-	_, recorded := p.recorded[of]
+	for _, gone := range p.gone {
+		if gone(d.Event) {
+			return false
+		}
+	}
+	_, recorded := p.recorded[d.ref()]
 	return !recorded
 }

@@ -38,6 +38,7 @@ type world struct {
 	judges   map[store.EndpointKey]*judge
 	tenantAt map[store.TenantKey]time.Time // of the latest attempt
 	healthy  bool                          // every attempt succeeds
+	gone     map[store.TenantKey][]func(store.EventKey) bool
 	made     int
 	ended    int
 }
@@ -73,6 +74,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		now:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		rows: make(map[store.EndpointKey]map[ref]*row), tenants: make(map[store.EndpointKey]store.TenantKey),
 		judges: make(map[store.EndpointKey]*judge), tenantAt: make(map[store.TenantKey]time.Time),
+		gone: make(map[store.TenantKey][]func(store.EventKey) bool),
 	}
 	w.limits = Limits{
 		Attempts: 1 + w.rand.IntN(12), Unrecorded: 1 + w.rand.IntN(20),
@@ -126,6 +128,8 @@ func (w *world) step() {
 		w.openLater()
 	case 5:
 		w.cancel()
+	case 6:
+		w.expunge()
 	}
 	switch w.rand.IntN(18) {
 	case 0, 1:
@@ -209,10 +213,14 @@ func (w *world) request() {
 	var sends []Delivery
 	ep := w.anyEndpoint()
 	for range 1 + w.rand.IntN(8) {
+		event := w.anyEvent()
+		if w.isGone(w.tenants[ep], event) {
+			continue
+		}
 		w.nextSend++
 		w.made++
 		d := Delivery{
-			Tenant: w.tenants[ep], Endpoint: ep, Event: w.anyEvent(), Send: w.nextSend,
+			Tenant: w.tenants[ep], Endpoint: ep, Event: event, Send: w.nextSend,
 			Retried: w.rand.IntN(2) == 0, Due: w.soon(),
 		}
 		w.rows[ep][d.ref()] = &row{send: true, event: d.Event, retried: d.Retried, due: d.Due}
@@ -264,6 +272,51 @@ func (w *world) cancel() {
 		w.drop(ep, event)
 	}
 	w.stored(func() { w.dropped(ep, events...) })
+}
+
+// expunge ends all that is open in the store for some events of a tenant, sends too.
+func (w *world) expunge() {
+	w.tellNow()
+	tenant, from := store.TenantKey(1+w.rand.IntN(3)), w.anyEvent()
+	through := min(w.next, from+store.EventKey(w.rand.IntN(4)*w.rand.IntN(20)))
+	gone := func(event store.EventKey) bool { return from <= event && event <= through }
+	w.gone[tenant] = append(w.gone[tenant], gone)
+	each := func(do func(ep store.EndpointKey, of ref, r *row)) {
+		for ep, rows := range w.rows {
+			for of, r := range rows {
+				if w.tenants[ep] == tenant && gone(r.of(of)) {
+					do(ep, of, r)
+				}
+			}
+		}
+	}
+	each(func(_ store.EndpointKey, _ ref, r *row) {
+		if !r.dropped {
+			r.dropped = true
+			w.ended++
+		}
+	})
+	w.stored(func() {
+		each(func(ep store.EndpointKey, of ref, r *row) {
+			if r.known = true; !r.busy {
+				delete(w.rows[ep], of)
+			}
+		})
+		w.board.Forget(w.now, tenant, gone)
+	})
+}
+
+// isGone says that an event was expunged: nothing more is stored of it.
+func (w *world) isGone(tenant store.TenantKey, event store.EventKey) bool {
+	return slices.ContainsFunc(w.gone[tenant], func(gone func(store.EventKey) bool) bool { return gone(event) })
+}
+
+// of is the event of a row.
+func (r *row) of(of ref) store.EventKey {
+	if r.send {
+		return r.event
+	}
+	return store.EventKey(of)
 }
 
 // drop ends a delivery in the store, if it is open.
