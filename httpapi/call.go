@@ -301,7 +301,7 @@ func (c *call) tenant() webhook.TenantID {
 	return cmp.Or(c.app, webhook.TenantID(c.req.PathValue("app_id")))
 }
 func (c *call) endpoint() webhook.EndpointID {
-	return webhook.EndpointID(c.req.PathValue("endpoint_id"))
+	return webhook.EndpointID(cmp.Or(c.req.PathValue("endpoint_id"), c.req.PathValue("operational_endpoint_id")))
 }
 func (c *call) event() webhook.EventID     { return webhook.EventID(c.req.PathValue("msg_id")) }
 func (c *call) attempt() webhook.AttemptID { return webhook.AttemptID(c.req.PathValue("attempt_id")) }

@@ -128,17 +128,19 @@ func (op *operation) group() string {
 
 // groups are the parts of the document and what is said of them.
 var groups = map[string]string{
-	"health":          "Whether the server can work.",
-	"document":        "This document.",
-	"adapter":         "The part of the server that sends.",
-	"authentication":  "Tokens for the users of your applications, and their end.",
-	"token":           "A token says who asks, and what they may. These are the ones for programs.",
-	"pause":           "While everything is paused nothing is sent to anybody, and nothing is lost.",
-	"application":     "An application is one of your customers, with endpoints and messages of its own.",
-	"event-type":      "An event type says what messages of a type are. Endpoints subscribe to event types.",
-	"endpoint":        "An endpoint is a URL that gets an application's messages, or those of some types.",
-	"message":         "A message is what happened. It is sent to every endpoint that hears of its type.",
-	"delivery":        "A delivery is a message for an endpoint, from its acceptance until it has succeeded or ended.",
+	"health":         "Whether the server can work.",
+	"document":       "This document.",
+	"adapter":        "The part of the server that sends.",
+	"authentication": "Tokens for the users of your applications, and their end.",
+	"token":          "A token says who asks, and what they may. These are the ones for programs.",
+	"pause":          "While everything is paused nothing is sent to anybody, and nothing is lost.",
+	"application":    "An application is one of your customers, with endpoints and messages of its own.",
+	"event-type":     "An event type says what messages of a type are. Endpoints subscribe to event types.",
+	"endpoint":       "An endpoint is a URL that gets an application's messages, or those of some types.",
+	"message":        "A message is what happened. It is sent to every endpoint that hears of its type.",
+	"delivery":       "A delivery is a message for an endpoint, from its acceptance until it has succeeded or ended.",
+	"operational-webhook-endpoint": "Endpoints of your own that are told of what happens to your customers' endpoints and messages: " +
+		"endpoint.created, .updated, .deleted, .disabled, .paused, .resumed and .failing, message.attempt.failing, .exhausted and .recovered, message.cancelled.",
 	"message-attempt": "An attempt is one request that was made to bring a message to an endpoint.",
 }
 

@@ -25,26 +25,30 @@ import (
 // samples are bodies that the operations take, by name. An operation that has a body and
 // no sample fails the test.
 var samples = map[string]string{
-	"application.create":               `{"name":"Sample"}`,
-	"application.update":               `{"name":"Sample","uid":"acme"}`,
-	"application.patch":                `{"name":"Sample"}`,
-	"authentication.app-portal-access": `{}`,
-	"authentication.expire-all":        `{"expiry":60}`,
-	"endpoint.create":                  `{"url":"https://sample.example"}`,
-	"endpoint.update":                  `{"url":"https://sample.example","uid":"acme-ep"}`,
-	"endpoint.patch":                   `{"description":"sample"}`,
-	"endpoint.rotate-secret":           `{}`,
-	"endpoint.update-headers":          `{"headers":{"X-Sample":"1"}}`,
-	"endpoint.patch-headers":           `{"headers":{"X-Sample":"1"}}`,
-	"endpoint.send-example":            `{"eventType":"svix.ping"}`,
-	"event-type.import-openapi":        `{"spec":{"openapi":"3.1.0","webhooks":{"sample.imported":{"post":{"description":"sample"}}}}}`,
-	"message.precheck":                 `{"eventType":"acme.type"}`,
-	"event-type.create":                `{"name":"sample.type","description":"sample"}`,
-	"event-type.update":                `{"description":"sample"}`,
-	"event-type.patch":                 `{"description":"sample"}`,
-	"message.create":                   `{"eventType":"acme.type","payload":{}}`,
-	"message.create-batch":             `{"messages":[{"eventType":"acme.type","payload":{}}]}`,
-	"token.create":                     `{"scopes":["read"]}`,
+	"application.create":                          `{"name":"Sample"}`,
+	"application.update":                          `{"name":"Sample","uid":"acme"}`,
+	"application.patch":                           `{"name":"Sample"}`,
+	"authentication.app-portal-access":            `{}`,
+	"authentication.expire-all":                   `{"expiry":60}`,
+	"endpoint.create":                             `{"url":"https://sample.example"}`,
+	"endpoint.update":                             `{"url":"https://sample.example","uid":"acme-ep"}`,
+	"endpoint.patch":                              `{"description":"sample"}`,
+	"endpoint.rotate-secret":                      `{}`,
+	"endpoint.update-headers":                     `{"headers":{"X-Sample":"1"}}`,
+	"endpoint.patch-headers":                      `{"headers":{"X-Sample":"1"}}`,
+	"endpoint.send-example":                       `{"eventType":"svix.ping"}`,
+	"event-type.import-openapi":                   `{"spec":{"openapi":"3.1.0","webhooks":{"sample.imported":{"post":{"description":"sample"}}}}}`,
+	"message.precheck":                            `{"eventType":"acme.type"}`,
+	"event-type.create":                           `{"name":"sample.type","description":"sample"}`,
+	"event-type.update":                           `{"description":"sample"}`,
+	"event-type.patch":                            `{"description":"sample"}`,
+	"message.create":                              `{"eventType":"acme.type","payload":{}}`,
+	"message.create-batch":                        `{"messages":[{"eventType":"acme.type","payload":{}}]}`,
+	"operational-webhook-endpoint.create":         `{"url":"https://sample.example"}`,
+	"operational-webhook-endpoint.update":         `{"url":"https://sample.example","uid":"acme-ep"}`,
+	"operational-webhook-endpoint.rotate-secret":  `{}`,
+	"operational-webhook-endpoint.update-headers": `{"headers":{"X-Sample":"1"}}`,
+	"token.create":                                `{"scopes":["read"]}`,
 }
 
 // houses are whose things are: two applications of one organisation, and one of another.
@@ -115,6 +119,10 @@ func (e *estate) furnish(house string) {
 	check(e, err)
 	made, _, err := org.CreateToken(ctx, access.Token{Name: house + " token", Scopes: []access.Scope{access.Reader}})
 	check(e, err)
+	acting, operational, err := org.Operational(ctx)
+	check(e, err)
+	told, err := acting.CreateEndpoint(ctx, operational, webhook.Endpoint{UID: house + "-told", URL: "https://told-" + house + ".example", Disabled: true})
+	check(e, err)
 	e.things[house] = map[string][]string{
 		"app_id":      {string(app.ID), app.UID},
 		"endpoint_id": {string(ep.ID), ep.UID},
@@ -123,11 +131,15 @@ func (e *estate) furnish(house string) {
 
 		"event_type_name": {house + ".type"},
 		"token_id":        {string(made.ID)},
+
+		"operational_endpoint_id": {string(told.ID), told.UID},
 	}
 }
 
 // isShared says that a thing belongs to its organisation as a whole.
-func isShared(place string) bool { return place == "event_type_name" || place == "token_id" }
+func isShared(place string) bool {
+	return place == "event_type_name" || place == "token_id" || place == "operational_endpoint_id"
+}
 
 // path fills in an operation's path with the things of the houses, one for each place, by
 // their ids or by their uids.

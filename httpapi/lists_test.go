@@ -51,6 +51,8 @@ var measuredLists = map[string]struct {
 		"with_msg=true", "before=%s", "after=%s", "state=succeeded", "state=exhausted", "state=waiting", "event_types=rare",
 	}},
 	"delivery.list-by-msg": {"/app/acme/msg/often/delivery", nil},
+
+	"operational-webhook-endpoint.list": {}, // is endpoint.list, of another application
 }
 
 // A list that nobody has measured fails here.
@@ -74,6 +76,9 @@ func BenchmarkLists(b *testing.B) {
 	api, past := manyRows(b, rows)
 	for _, name := range httpapi.Lists() {
 		list := measuredLists[name]
+		if list.path == "" {
+			continue
+		}
 		for _, query := range append([]string{""}, list.queries...) {
 			query = strings.ReplaceAll(query, "%s", url.QueryEscape(past.Format(time.RFC3339)))
 			b.Run(name+"?"+query, func(b *testing.B) {

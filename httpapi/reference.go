@@ -8,11 +8,12 @@ import (
 // references are the names in paths, by what they are called there, with what the
 // document says of each. All of them are ids or names of the caller's own choosing.
 var references = map[string]reference{
-	"app_id":      {"The application's id, or its uid.", "app_"},
-	"endpoint_id": {"The endpoint's id, or its uid.", "ep_"},
-	"msg_id":      {"The message's id, or its eventId.", "msg_"},
-	"attempt_id":  {"The attempt's id.", "atmpt_"},
-	"token_id":    {"The token's id, which is not the token.", "tok_"},
+	"app_id":                  {"The application's id, or its uid.", "app_"},
+	"endpoint_id":             {"The endpoint's id, or its uid.", "ep_"},
+	"operational_endpoint_id": {"The endpoint's id, or its uid.", "ep_"},
+	"msg_id":                  {"The message's id, or its eventId.", "msg_"},
+	"attempt_id":              {"The attempt's id.", "atmpt_"},
+	"token_id":                {"The token's id, which is not the token.", "tok_"},
 
 	"event_type_name": {"The event type's name.", ""},
 }

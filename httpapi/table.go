@@ -23,6 +23,9 @@ func operations() []*operation {
 		token   = "/auth/token"
 
 		delivery = msg + "/endpoint/{endpoint_id}"
+
+		told   = "/operational-webhook/endpoint" // where operators are told of what happens
+		toldAt = told + "/{operational_endpoint_id}"
 	)
 
 	return []*operation{
@@ -352,6 +355,44 @@ func operations() []*operation {
 			summary: "Follow an application's deliveries as they are recorded", about: streamText,
 			media: "text/event-stream", refusals: []int{http.StatusTooManyRequests},
 		}, streamDeliveries),
+
+		serves(operation{
+			name: "operational-webhook-endpoint.list", method: get, path: told, scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "List the endpoints that are told of what happens to endpoints and messages",
+		}, operationally(listEndpoints)),
+		serves(operation{
+			name: "operational-webhook-endpoint.create", method: post, path: told, scope: organisationOnly, needs: access.Administer, status: created,
+			summary: "Create an endpoint that is told of what happens", once: true,
+		}, operationally(createEndpoint)),
+		serves(operation{
+			name: "operational-webhook-endpoint.get", method: get, path: toldAt, scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Get an endpoint that is told of what happens",
+		}, operationally(getEndpoint)),
+		serves(operation{
+			name: "operational-webhook-endpoint.update", method: put, path: toldAt, scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Create or replace an endpoint that is told of what happens",
+			others:  []int{created}, refusals: []int{conflict}, upsert: true,
+		}, operationally(putEndpoint)),
+		serves(operation{
+			name: "operational-webhook-endpoint.delete", method: del, path: toldAt, scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Delete an endpoint that is told of what happens",
+		}, operationally(deleteEndpoint)),
+		serves(operation{
+			name: "operational-webhook-endpoint.get-secret", method: get, path: toldAt + "/secret", scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Get the secret that its requests are verified with",
+		}, operationally(getSecret)),
+		serves(operation{
+			name: "operational-webhook-endpoint.rotate-secret", method: post, path: toldAt + "/secret/rotate", scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Replace its secret; the old one signs beside it for a while", once: true, names: wireNames{"secret": "key"},
+		}, operationally(rotateSecret)),
+		serves(operation{
+			name: "operational-webhook-endpoint.get-headers", method: get, path: toldAt + "/headers", scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Get the headers added to its requests, less the sensitive ones",
+		}, operationally(getHeaders)),
+		serves(operation{
+			name: "operational-webhook-endpoint.update-headers", method: put, path: toldAt + "/headers", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Replace the headers added to its requests",
+		}, operationally(putHeaders)),
 	}
 }
 
