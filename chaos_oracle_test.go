@@ -31,6 +31,9 @@ func (c *chaos) drain() {
 	for {
 		var open []string
 		for i, event := range c.events {
+			if _, routed := c.routing(event); time.Now().Before(routed) {
+				open = append(open, fmt.Sprintf("event %d, due %v", i, event.due.Sub(c.start)))
+			}
 			for _, endpoint := range c.endpoints {
 				if c.sendsWait(endpoint) {
 					open = append(open, "sends to "+endpoint.wish.UID)
@@ -196,6 +199,11 @@ func (c *chaos) judgeDelivery(i int, event *chaosEvent, endpoint *chaosEndpoint)
 		}
 	}
 	c.judgeManual(fail, event, endpoint, manual)
+	for _, l := range logged {
+		if l.StartedAt.Before(event.due) {
+			fail("attempt %d was made %v before its time", l.Number, event.due.Sub(l.StartedAt))
+		}
+	}
 	c.judgeLog(fail, sent, logged, manual, endpoint)
 	if found {
 		c.judgeEnd(fail, d, logged, manual, event, endpoint)
@@ -204,11 +212,12 @@ func (c *chaos) judgeDelivery(i int, event *chaosEvent, endpoint *chaosEndpoint)
 
 // routed says whether the delivery must be there, and whether it may.
 func (c *chaos) routed(event *chaosEvent, endpoint *chaosEndpoint) (must, may bool) {
-	if event.tenant != endpoint.tenant || endpoint.created.began.After(event.acked) {
+	from, to := c.routing(event)
+	if event.tenant != endpoint.tenant || endpoint.created.began.After(to) {
 		return false, false
 	}
-	off := endpoint.disabled.doneBefore(event.began) && endpoint.enabled.begunAfter(event.acked) || endpoint.deleted.doneBefore(event.began)
-	always := endpoint.created.doneBefore(event.began) && endpoint.disabled.begunAfter(event.acked) && endpoint.deleted.begunAfter(event.acked) &&
+	off := endpoint.disabled.doneBefore(from) && endpoint.enabled.begunAfter(to) || endpoint.deleted.doneBefore(from)
+	always := endpoint.created.doneBefore(from) && endpoint.disabled.begunAfter(to) && endpoint.deleted.begunAfter(to) &&
 		!endpoint.isGone && c.opts.DisableAfter < 0
 	return always, !off
 }
@@ -275,6 +284,7 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 	succeeds := func(l webhook.Attempt) bool { return l.Succeeded }
 	succeeded, resent := slices.ContainsFunc(logged, succeeds), slices.ContainsFunc(manual, succeeds)
 	cancels := asksFor(c.cancels, event, endpoint)
+	_, to := c.routing(event)
 	asked := d.State == webhook.Cancelled && d.Reason == webhook.CancelAsked
 	last := 0
 	if len(logged) > 0 {
@@ -291,6 +301,8 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 		fail("no attempt has succeeded")
 	case d.State != webhook.Succeeded && succeeded && !asked:
 		fail("an attempt has succeeded")
+	case !event.due.IsZero() && resent && !slices.ContainsFunc(manual, func(l webhook.Attempt) bool { return succeeds(l) && l.StartedAt.After(to) }):
+		// It may have been resent before there was a delivery to close, or to recover.
 	case resent != (d.State == webhook.Succeeded || !d.RecoveredAt.IsZero()) && !succeeded:
 		fail("recovered at %v; a manual attempt succeeded: %v", d.RecoveredAt, resent)
 	}
@@ -342,7 +354,7 @@ func (c *chaos) judgeOrder(endpoint *chaosEndpoint) {
 		if a.endpoint != endpoint {
 			continue
 		}
-		if a.manual {
+		if a.manual || c.isDeferred(a.event) {
 			continue
 		}
 		if !a.logged && c.wasResent(a) {
@@ -359,6 +371,11 @@ func (c *chaos) judgeOrder(endpoint *chaosEndpoint) {
 		first[a.event] = true
 		highest, highestHere = max(highest, key), max(highestHere, key)
 	}
+}
+
+// isDeferred says that an event has no place in the order of acceptance.
+func (c *chaos) isDeferred(id webhook.EventID) bool {
+	return slices.ContainsFunc(c.events, func(event *chaosEvent) bool { return event.got.ID == id && !event.due.IsZero() })
 }
 
 // wasResent says that an attempt may be a manual one.

@@ -71,6 +71,19 @@ type chaosEvent struct {
 	payload      string
 	began, acked time.Time
 	got          webhook.Event
+	due          time.Time // of a deferred one
+}
+
+// routing is when an event is matched to endpoints, at the earliest and at the latest.
+func (c *chaos) routing(event *chaosEvent) (from, to time.Time) {
+	if event.due.IsZero() {
+		return event.began, event.acked
+	}
+	to = event.due
+	if healthy := c.start.Add(troubled); healthy.After(to) {
+		to = healthy // until then it may come late
+	}
+	return event.due, to.Add(2 * time.Minute)
 }
 
 // draw decides something: below n.
@@ -392,13 +405,21 @@ func (c *chaos) publish(i int, event *chaosEvent) {
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(c.draw(50, "patience", i, again))*time.Millisecond)
 			defer cancel()
 		}
-		got, err := eng.Once(once).Publish(ctx, webhook.Event{
-			Tenant: webhook.TenantID(event.tenant.uid), Type: "a", Payload: []byte(event.payload),
-		})
+		wish := webhook.Event{Tenant: webhook.TenantID(event.tenant.uid), Type: "a", Payload: []byte(event.payload)}
+		if c.one(5, "deferred", i) {
+			wish.DeliverAt = time.Now().Add(neohook.MinDeferral + time.Duration(c.draw(20*60_000, "due", i))*time.Millisecond)
+		}
+		got, err := eng.Once(once).Publish(ctx, wish)
 		accepted = got
 		return err
 	})
-	c.note(func() { event.began, event.acked, event.got = began, time.Now(), accepted })
+	// Of several tries, the one that was stored says when it is due.
+	var stored webhook.Event
+	c.insist(fmt.Sprint("read ", i), func(eng *neohook.Engine) (err error) {
+		stored, err = eng.Event(c.t.Context(), webhook.TenantID(event.tenant.uid), accepted.ID)
+		return err
+	})
+	c.note(func() { event.began, event.acked, event.got, event.due = began, time.Now(), accepted, stored.DeliverAt })
 	if c.one(4, "twice", i) { // a publisher that never saw its answer
 		first := accepted.ID
 		c.insist(fmt.Sprint("publish again ", i), func(eng *neohook.Engine) error {
