@@ -14,10 +14,10 @@ type Deferred interface {
 	// due: zero where there are none, and not looked for where limit is reached.
 	Due(ctx context.Context, now time.Time, limit int) (due []DeferredEvent, next time.Time, err error)
 	// Promote opens the deliveries of deferred events, as Openings due at the event's
-	// DueAt, in one transaction. What became of each is returned in order: Gone, for an
-	// event that was promoted or cancelled before, or is deleted or has no payload any
-	// more; TenantGone, where it gets no deliveries; Rerouted, where nothing is changed; or
-	// Accepted. Only after Rerouted is the event still deferred.
+	// DueAt, in one transaction. What became of each is returned in order: Rerouted, where
+	// nothing is changed; Gone, for an event that is not deferred, or not any more;
+	// TenantGone, where it gets no deliveries; or Accepted. Only after Rerouted may the
+	// event still be deferred.
 	Promote(ctx context.Context, now time.Time, promotions []Promotion) ([]Promoted, error)
 	// CancelEvent ends the deferral of a tenant's event for good: it gets its CancelledAt,
 	// and no deliveries. Announcements are put into the outbox, about the event. It returns
@@ -50,6 +50,6 @@ type Promotion struct {
 type Promoted struct {
 	Kind VerdictKind
 	// Endpoints are those at which a delivery was opened: with Accepted, all that had none
-	// before.
+	// before; but none where the event has no payload any more.
 	Endpoints []EndpointKey
 }

@@ -61,9 +61,15 @@ func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Pro
 }
 
 func (db *state) promote(p *store.Promotion) store.Promoted {
-	promoted := store.Promoted{Kind: db.promotable(p)}
-	if promoted.Kind == store.Rerouted {
-		return promoted
+	promoted := store.Promoted{Kind: store.Accepted}
+	switch t, err := db.tenant(p.Tenant); {
+	case err != nil:
+		promoted.Kind = store.TenantGone
+	case t.routes != p.RouteVersion:
+		return store.Promoted{Kind: store.Rerouted}
+	}
+	if _, waits := db.deferred[p.Event]; !waits {
+		return store.Promoted{Kind: store.Gone}
 	}
 	delete(db.deferred, p.Event)
 	if promoted.Kind != store.Accepted {
@@ -75,21 +81,6 @@ func (db *state) promote(p *store.Promotion) store.Promoted {
 		}
 	}
 	return promoted
-}
-
-func (db *state) promotable(p *store.Promotion) store.VerdictKind {
-	ev := db.events[p.Event]
-	if _, waits := db.deferred[p.Event]; !waits || ev == nil || ev.Payload == nil {
-		return store.Gone
-	}
-	t, err := db.tenant(p.Tenant)
-	switch {
-	case err != nil:
-		return store.TenantGone
-	case t.routes != p.RouteVersion:
-		return store.Rerouted
-	}
-	return store.Accepted
 }
 
 // CancelEvent ends the deferral of an event for good.

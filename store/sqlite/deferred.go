@@ -10,8 +10,8 @@ import (
 
 const (
 	insertDeferredSQL = `INSERT INTO deferred (due_at, event, tenant) VALUES (?, ?, ?)`
-	deleteDeferredSQL = `DELETE FROM deferred WHERE due_at = ? AND event = ?`
 	deferredSQL       = `SELECT 1 FROM deferred WHERE due_at = ? AND event = ?`
+	deleteDeferredSQL = `DELETE FROM deferred WHERE due_at = ? AND event = ?`
 	// The order of the join is ours: the events are looked up one by one. One that is gone
 	// is promoted all the same, which deletes its row.
 	dueSQL = `SELECT deferred.event, deferred.tenant, due_at, type, channels
@@ -65,18 +65,20 @@ func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Pro
 	return promoted, nil
 }
 
-const sendableEventSQL = `SELECT 1 FROM event WHERE key = ? AND payload IS NOT NULL`
-
-func (w *writer) promote(ctx context.Context, p *store.Promotion) (promoted store.Promoted, err error) {
-	if there, err := w.has(ctx, deferredSQL, micros(p.DueAt), int64(p.Event)); err != nil || !there {
+func (w *writer) promote(ctx context.Context, p *store.Promotion) (promoted store.Promoted, _ error) {
+	promoted.Kind = store.Accepted
+	version, err := w.routesVersion(ctx, p.Tenant)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		promoted.Kind = store.TenantGone
+	case err != nil:
+		return promoted, err
+	case version != p.RouteVersion:
+		return store.Promoted{Kind: store.Rerouted}, nil
+	}
+	deleted, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event))
+	if err != nil || deleted == 0 {
 		return store.Promoted{Kind: store.Gone}, err
-	}
-	promoted.Kind, err = w.promotable(ctx, p)
-	if err != nil || promoted.Kind == store.Rerouted {
-		return promoted, err
-	}
-	if _, err := w.exec(ctx, deleteDeferredSQL, micros(p.DueAt), int64(p.Event)); err != nil {
-		return promoted, err
 	}
 	if err := w.revisit(ctx, p.Event); err != nil || promoted.Kind != store.Accepted {
 		return promoted, err
@@ -91,23 +93,6 @@ func (w *writer) promote(ctx context.Context, p *store.Promotion) (promoted stor
 		}
 	}
 	return promoted, nil
-}
-
-// promotable is the verdict on a promotion of an event that is deferred.
-func (w *writer) promotable(ctx context.Context, p *store.Promotion) (store.VerdictKind, error) {
-	if there, err := w.has(ctx, sendableEventSQL, int64(p.Event)); err != nil || !there {
-		return store.Gone, err
-	}
-	version, err := w.routesVersion(ctx, p.Tenant)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return store.TenantGone, nil
-	case err != nil:
-		return 0, err
-	case version != p.RouteVersion:
-		return store.Rerouted, nil
-	}
-	return store.Accepted, nil
 }
 
 // has says whether a query finds a row.
