@@ -231,6 +231,56 @@ test("attempts", async () => {
   assert.equal((await svix.messageAttempt.listByEndpoint(app.id, "ep", { status: 2 })).data.length, 0);
 });
 
+test("a message is sent again, and shown where it was tried", async () => {
+  const app = await application("again");
+  const [ok, fails] = [await svix.endpoint.create(app.id, { url: `${base}/ok`, uid: "ok" }), await svix.endpoint.create(app.id, { url: `${base}/fail`, uid: "fails" })];
+  failing = true;
+  const message = await svix.message.create(app.id, { eventType: "js.again", payload: { n: 1 } });
+  for (let i = 0; i < 2; i++) await arrived((r) => r.headers["webhook-id"] === message.id);
+  await svix.messageAttempt.resend(app.id, message.id, "ok");
+  await arrived((r) => r.headers["webhook-id"] === message.id && r.path === "/ok");
+  const again = await eventually(() => svix.messageAttempt.listByMsg(app.id, message.id, { endpointId: "ok" }), (page) => page.data.length === 2);
+  assert.deepEqual(again.data.map((a) => a.triggerType), [1, 0]);
+  const tried = await eventually(() => svix.messageAttempt.listAttemptedMessages(app.id, "fails"), (page) => page.data.length === 1);
+  assert.deepEqual([tried.data[0].id, tried.data[0].status, tried.data[0].statusText], [message.id, 3, "sending"]);
+  assert.ok(tried.data[0].nextAttempt > new Date());
+  assert.equal((await svix.messageAttempt.listAttemptedMessages(app.id, "fails", { status: 0 })).data.length, 0);
+  const places = await svix.messageAttempt.listAttemptedDestinations(app.id, message.id);
+  assert.deepEqual(places.data.map((p) => [p.id, p.status]), [[ok.id, 0], [fails.id, 2]]);
+  failing = false;
+});
+
+test("tags, and messages that wait for their time", async () => {
+  const app = await application("later");
+  await svix.endpoint.create(app.id, { url: `${base}/ok`, uid: "ep" });
+  const deliverAt = new Date(Date.now() + 3_600_000);
+  const made = await svix.message.create(app.id, { eventType: "js.later", payload: {}, tags: ["vip"], deliverAt });
+  assert.deepEqual([made.tags, made.deliverAt.getTime()], [["vip"], deliverAt.getTime()]);
+  assert.deepEqual((await svix.message.list(app.id, { tag: "vip" })).data.map((m) => m.id), [made.id]);
+  assert.equal((await svix.message.list(app.id, { tag: "none" })).data.length, 0);
+  assert.equal((await svix.messageAttempt.listByMsg(app.id, made.id)).data.length, 0);
+});
+
+test("operators are told of what happens", async () => {
+  const told = await svix.operationalWebhook.endpoint.create({ url: `${base}/operations`, uid: "js-ops", eventTypes: ["endpoint.created"] });
+  assert.match(told.id, /^ep_/);
+  await svix.operationalWebhook.endpoint.setHeaders("js-ops", { headers: { "X-Ops": "1" } });
+  assert.deepEqual((await svix.operationalWebhook.endpoint.getHeaders("js-ops")).headers, { "X-Ops": "1" });
+  const old = (await svix.operationalWebhook.endpoint.getSecret("js-ops")).key;
+  await svix.operationalWebhook.endpoint.rotateSecret("js-ops", {});
+  const app = await application("told");
+  const ep = await svix.endpoint.create(app.id, { url: `${base}/ok`, uid: "ep" });
+  const got = await arrived((r) => r.path === "/operations" && r.body.includes(ep.id));
+  new Webhook(old).verify(got.body, got.headers);
+  assert.equal(got.headers["x-ops"], "1");
+  const event = JSON.parse(got.body);
+  assert.deepEqual([event.type, event.data.appId, event.data.endpointId, event.data.endpointUid], ["endpoint.created", app.id, ep.id, "ep"]);
+  assert.equal((await svix.operationalWebhook.endpoint.upsert("js-ops", { url: `${base}/other`, uid: "js-ops" })).url, `${base}/other`);
+  assert.ok((await svix.operationalWebhook.endpoint.list()).data.some((e) => e.id === told.id));
+  await svix.operationalWebhook.endpoint.delete("js-ops");
+  await refused(svix.operationalWebhook.endpoint.get("js-ops"), 404, "not_found");
+});
+
 test("a portal's token is for its application alone", async () => {
   const [own, other] = [await application("own"), await application("other")];
   await svix.endpoint.create(own.id, { url: `${base}/ok`, uid: "ep", headers: { Authorization: "hidden" } });

@@ -19,6 +19,7 @@ from svix.api import (
     EndpointListOptions,
     EventTypeListOptions,
     MessageAttemptListByEndpointOptions,
+    MessageAttemptListByMsgOptions,
     MessageListOptions,
     Svix,
     SvixOptions,
@@ -57,11 +58,16 @@ class Receiver(BaseHTTPRequestHandler):
 
 def await_message(message_id):
     """Waits for the webhook of a message, and takes it."""
+    return await_request(lambda _, headers, __: headers["webhook-id"] == message_id)
+
+
+def await_request(fits):
+    """Waits for a request that fits, and takes it."""
     deadline = time.monotonic() + 30
     with Receiver.arrived:
         while True:
-            for i, (_, headers, body) in enumerate(Receiver.requests):
-                if headers["webhook-id"] == message_id:
+            for i, (path, headers, body) in enumerate(Receiver.requests):
+                if fits(path, headers, body):
                     del Receiver.requests[i]
                     return headers, body
             if not Receiver.arrived.wait(deadline - time.monotonic()):
@@ -270,6 +276,57 @@ class Suite(unittest.TestCase):
         self.assertEqual(len(walked), 5)
         failed = by_endpoint(app.id, "ep", options(status=models.MessageStatus.FAIL))
         self.assertEqual(failed.data, [])
+
+    def test_a_message_is_sent_again_and_shown_where_it_was_tried(self):
+        app = self.application("again")
+        ok, fails = self.endpoint(app, uid="ok"), self.endpoint(app, uid="fails", url=self.base + "/fail")
+        Receiver.failing = True
+        message = self.message(app, payload={"n": 1})
+        await_message(message.id), await_message(message.id)
+        svix.message_attempt.resend(app.id, message.id, "ok")
+        await_message(message.id)
+        options = MessageAttemptListByMsgOptions(endpoint_id="ok")
+        tried = eventually(lambda: svix.message_attempt.list_by_msg(app.id, message.id, options).data, lambda data: len(data) == 2)
+        trigger = models.MessageAttemptTriggerType
+        self.assertEqual([attempt.trigger_type for attempt in tried], [trigger.MANUAL, trigger.SCHEDULED])
+        attempted = svix.message_attempt.list_attempted_messages
+        first = eventually(lambda: attempted(app.id, "fails").data, lambda data: len(data) == 1)[0]
+        self.assertEqual((first.id, first.status), (message.id, models.MessageStatus.SENDING))
+        self.assertGreater(first.next_attempt, datetime.now(timezone.utc))
+        places = svix.message_attempt.list_attempted_destinations(app.id, message.id).data
+        status = models.MessageStatus
+        self.assertEqual([(p.id, p.status) for p in places], [(ok.id, status.SUCCESS), (fails.id, status.FAIL)])
+        Receiver.failing = False
+
+    def test_tags_and_messages_that_wait_for_their_time(self):
+        app = self.application("later")
+        self.endpoint(app)
+        at = datetime.now(timezone.utc) + timedelta(hours=1)
+        made = self.message(app, tags=["vip"], deliver_at=at)
+        self.assertEqual((made.tags, made.deliver_at), (["vip"], at))
+        by_tag = lambda tag: [m.id for m in svix.message.list(app.id, MessageListOptions(tag=tag)).data]
+        self.assertEqual((by_tag("vip"), by_tag("none")), ([made.id], []))
+        self.assertEqual(svix.message_attempt.list_by_msg(app.id, made.id).data, [])
+
+    def test_operators_are_told_of_what_happens(self):
+        operational = svix.operational_webhook.endpoint
+        told = operational.create(
+            models.OperationalWebhookEndpointIn(url=self.base + "/operations", uid="py-ops", event_types=["endpoint.created"])
+        )
+        operational.set_headers("py-ops", models.OperationalWebhookEndpointHeadersIn(headers={"X-Ops": "1"}))
+        self.assertEqual(operational.get_headers("py-ops").headers, {"X-Ops": "1"})
+        old = operational.get_secret("py-ops").key
+        operational.rotate_secret("py-ops", models.OperationalWebhookEndpointSecretIn())
+        app = self.application("told")
+        ep = self.endpoint(app)
+        headers, body = await_request(lambda path, _, body: path == "/operations" and ep.id.encode() in body)
+        Webhook(old).verify(body, headers)
+        event = json.loads(body)
+        self.assertEqual((headers["x-ops"], event["type"]), ("1", "endpoint.created"))
+        self.assertEqual((event["data"]["appId"], event["data"]["endpointId"]), (app.id, ep.id))
+        self.assertIn(told.id, [e.id for e in operational.list().data])
+        operational.delete("py-ops")
+        self.refused(404, "not_found", operational.get, "py-ops")
 
     def test_a_portals_token_is_for_its_application_alone(self):
         own, other = self.application("own"), self.application("other")
