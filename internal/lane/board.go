@@ -359,7 +359,7 @@ func (b *Board) settle(l *lane) {
 }
 
 // retire lets go of an idle lane: at once, or, while there is something to remember of
-// its endpoint, after some time.
+// its endpoint, after some time, and not before its receiver wants to be sent to again.
 func (b *Board) retire(l *lane) {
 	const remembered = 10 * time.Minute
 	switch {
@@ -371,7 +371,7 @@ func (b *Board) retire(l *lane) {
 		delete(b.lanes, l.endpoint)
 		b.keepSpare(l)
 	case l.forget.IsZero():
-		l.forget = b.now.Add(remembered)
+		l.forget = later(b.now.Add(remembered), l.hold)
 	}
 }
 

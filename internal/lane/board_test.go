@@ -441,3 +441,27 @@ func TestPausingEverythingIsOneStep(t *testing.T) {
 		t.Fatalf("begun %+v, want what was next before the pause", d)
 	}
 }
+
+// TestReceiversWishIsKeptWhileNothingIsToBeSent has an endpoint with nothing left to send
+// that asked to be left alone for longer than it is remembered otherwise.
+func TestReceiversWishIsKeptWhileNothingIsToBeSent(t *testing.T) {
+	b := board()
+	offer(b, 1, 1, 1, 1)
+	d, _ := b.Begin(noon)
+	quiet := noon.Add(time.Hour)
+	b.Finish(noon, d, Result{Verdict: Throttled, Ends: true, HoldUntil: quiet})
+	b.Record(noon, d, time.Time{})
+	for now := noon; now.Before(quiet); now = now.Add(time.Minute) {
+		b.Advance(now)
+	}
+	now := quiet.Add(-time.Minute)
+	b.Offer(now, Delivery{Tenant: 1, Endpoint: 1, Event: 2}, plain)
+	if _, given := b.Begin(now); given {
+		t.Error("sent to before the receiver wanted")
+	}
+	if wake := b.NextWake(); !wake.Equal(quiet) {
+		t.Errorf("wakes at %v, want %v", wake, quiet)
+	}
+	b.Advance(quiet)
+	send(t, b, quiet, Success, time.Time{})
+}

@@ -434,7 +434,7 @@ func (w *world) answer(d *Delivery, r *row, j *judge, probe bool) Result {
 		result.Verdict = Failure // it is not sent less for it
 	}
 	if result.Verdict == Throttled && w.rand.IntN(2) == 0 {
-		result.HoldUntil = w.now.Add(time.Duration(w.rand.IntN(60)) * time.Second)
+		result.HoldUntil = w.now.Add(time.Duration(w.rand.IntN(60)*(1+w.rand.IntN(2)*29)) * time.Second)
 		j.hold = later(j.hold, result.HoldUntil)
 	}
 	if j.failures++; j.failures <= openAfter || probe {
