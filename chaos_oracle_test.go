@@ -51,7 +51,7 @@ func (c *chaos) drain() {
 		}
 		time.Sleep(time.Hour)
 	}
-	time.Sleep(time.Hour) // what is remembered of endpoints for a while
+	time.Sleep(13 * time.Hour) // what is remembered of endpoints for a while, and a Retry-After
 	if stats := c.current().eng.LaneStats(); stats != (lane.Stats{}) {
 		c.t.Errorf("all has ended, yet the engine holds %+v", stats)
 	}
