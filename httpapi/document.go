@@ -134,6 +134,7 @@ var groups = map[string]string{
 	"authentication": "Tokens for the users of your applications, and their end.",
 	"token":          "A token says who asks, and what they may. These are the ones for programs.",
 	"pause":          "While everything is paused nothing is sent to anybody, and nothing is lost.",
+	"statistics":     "What happened, counted by time, application, endpoint and event type.",
 	"application":    "An application is one of your customers, with endpoints and messages of its own.",
 	"event-type":     "An event type says what messages of a type are. Endpoints subscribe to event types.",
 	"endpoint":       "An endpoint is a URL that gets an application's messages, or those of some types.",

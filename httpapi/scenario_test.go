@@ -79,7 +79,7 @@ func TestAnswersOutsideTheOperations(t *testing.T) {
 	w.play("wrong method, many right", scenario{method: "TRACE", path: "/app/acme", status: 405, answers: map[string]string{"Allow": "GET, HEAD, PUT, PATCH, DELETE"}})
 	for name, path := range map[string]string{
 		"not there": "!/nothing", "below": "/nothing", "base": "!/api/v1", "docs": "!/docs",
-		"not served": "/connector", "not served, deeper": "/app/acme/endpoint/orders/stats",
+		"not served": "/connector", "not served, deeper": "/app/acme/endpoint/orders/transformation",
 		"empty segment": "/app//acme", "double slash": "!//api/v1/health", "two slashes at the end": "/app//", "dots": "/app/../health", "escaped dots": "/app/%2e%2e/health",
 	} {
 		w.play(name, scenario{path: path, status: 404, want: []string{`"not_found"`}})

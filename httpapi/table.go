@@ -218,6 +218,11 @@ func operations() []*operation {
 			about:   "It is what the server has in memory at this moment. After a while without attempts it is forgotten, unless something is amiss.",
 		}, getCondition),
 		serves(operation{
+			name: "endpoint.get-stats", method: get, path: ep + "/stats", scope: application, needs: access.View, status: ok,
+			summary: "Count an endpoint's attempts by what came of them",
+			about:   "Over 28 days at most. The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
+		}, getEndpointStats),
+		serves(operation{
 			name: "endpoint.send-example", method: post, path: ep + "/send-example", scope: application, needs: access.CreateAttempts, status: ok,
 			once: true, summary: "Send an example of an event type to an endpoint",
 			about:    "A message like any other, but for this endpoint only, and whatever event types and channels that listens to.",
@@ -351,6 +356,23 @@ func operations() []*operation {
 			refusals: []int{conflict},
 		}, cancelDelivery),
 		serves(operation{
+			name: "statistics.application", method: get, path: app + "/stats", scope: application, needs: access.View, status: ok,
+			summary: "Count what happened in an application", about: statsText,
+		}, getApplicationStats),
+		serves(operation{
+			name: "statistics.series", method: get, path: app + "/stats/series", scope: application, needs: access.View, status: ok,
+			summary: "Count what happened in an application, or at an endpoint, minute by minute, hour by hour or day by day",
+		}, getSeries),
+		serves(operation{
+			name: "statistics.usage-by-app", method: get, path: "/stats/usage/app", scope: organisationOnly, needs: access.View, status: ok,
+			summary: "Count what happened in each application", about: "In whole days of UTC.",
+		}, listApplicationUsage),
+		serves(operation{
+			name: "statistics.usage-by-event-type", method: get, path: "/stats/usage/event-types", scope: organisationOnly, needs: access.View, status: ok,
+			summary: "Count what happened to messages by their types", about: "Of all applications together, in whole days of UTC.",
+		}, getTypesUsage),
+
+		serves(operation{
 			name: "delivery.stream", method: get, path: app + "/delivery/stream", scope: application, needs: access.View, status: ok,
 			summary: "Follow an application's deliveries as they are recorded", about: streamText,
 			media: "text/event-stream", refusals: []int{http.StatusTooManyRequests},
@@ -403,3 +425,7 @@ func rootOperation() *operation {
 		summary: "Say what this is",
 	}, root)
 }
+
+// statsText is what the document says of statistics.
+const statsText = "What retention has let go of since is counted still, what was expunged is not. The ends of the time are widened to whole " +
+	"minutes if it began within two days, to whole hours within ninety, and else to whole days of UTC."
