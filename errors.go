@@ -33,13 +33,15 @@ var (
 	ErrPayload = errors.New("neohook: payload does not fit its event type")
 	// ErrNoExample is returned by SendExample for an event type whose schemas give no example.
 	ErrNoExample = errors.New("neohook: event type has no example")
-	// ErrEndpointDisabled is returned by Resend where nothing is sent to the endpoint.
+	// ErrEndpointDisabled is returned by Resend, and where a job is started, where nothing is sent to the endpoint.
 	ErrEndpointDisabled = errors.New("neohook: endpoint is disabled")
 	// ErrPayloadGone is returned by Resend where the event's payload is not kept any more.
 	ErrPayloadGone = errors.New("neohook: payload is gone")
 	// ErrTooManySends is returned by Resend where as many manual sends wait at the endpoint
 	// as there may, as a *LimitError.
 	ErrTooManySends = errors.New("neohook: too many manual sends wait at the endpoint")
+	// ErrTooManyJobs is returned where as many jobs of the tenant run as may, as a *LimitError.
+	ErrTooManyJobs = errors.New("neohook: too many jobs run for the tenant")
 	// ErrDeliveryEnded is returned by CancelDelivery for one that ended otherwise.
 	ErrDeliveryEnded = errors.New("neohook: delivery has ended")
 	// ErrNotDeferred is returned by CancelEvent for an event that was not deferred, or is due.

@@ -13,6 +13,7 @@ import (
 	"github.com/neohook/neohook/internal/failing"
 	"github.com/neohook/neohook/internal/feed"
 	"github.com/neohook/neohook/internal/intake"
+	"github.com/neohook/neohook/internal/job"
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/internal/operational"
 	"github.com/neohook/neohook/internal/outbox"
@@ -51,6 +52,7 @@ type machinery struct {
 	era      string // of the feed's numbers
 	deferred *deferral.Clock
 	outbox   *outbox.Promoter
+	jobs     *job.Runner
 	herald   *operational.Herald
 	// sending is the adapter; adapter is the engine's own, nil where Options has one.
 	sending webhook.Adapter
@@ -89,6 +91,7 @@ func (e *Engine) assemble() error {
 	e.space = newSpace(e.store, e.opts.MinFreeBytes, e.opts.Logger)
 	e.writer = commit.New(watchedStore{e.store, e.tally, func(n int) { e.outbox.Added(n) }}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
 	e.assemblePromotion()
+	e.assembleJobs()
 	return nil
 }
 

@@ -37,9 +37,9 @@ type Once struct {
 }
 
 // Once returns a view whose CreateTenant, CreateEndpoint, CreateEventType,
-// ImportEventTypes, CreateToken, RotateSecret, Publish, PublishBatch, SendExample and
-// Resend do their work a single time under once: a repeat changes nothing and returns
-// what the first returned. The key is stored in the same transaction as the change, so it
+// ImportEventTypes, CreateToken, RotateSecret, Publish, PublishBatch, SendExample,
+// Resend, Recover, ReplayMissing, ResendWhere and CancelWhere do their work a single time
+// under once: a repeat changes nothing and returns what the first returned. The key is stored in the same transaction as the change, so it
 // outlives a crash. A failure leaves no trace, and the key can be used again.
 func (o *Organisation) Once(once Once) *Organisation {
 	view := *o
@@ -60,6 +60,10 @@ const (
 	publishBatchOp     = "publish batch"
 	createTokenOp      = "create token"
 	resendOp           = "resend"
+	recoverOp          = "recover"
+	replayMissingOp    = "replay missing"
+	resendWhereOp      = "resend where"
+	cancelWhereOp      = "cancel where"
 )
 
 // storeOnce returns what the store is told of an operation that is asked for under the

@@ -79,6 +79,10 @@ type Options struct {
 	// 0 = 256 MiB; negative = not watched.
 	MinFreeBytes int64
 
+	// JobRate is how many deliveries a second a job sends that does not say itself, at most
+	// MaxJobRate; 0 = 200.
+	JobRate int
+
 	// DisableAfter is how long an endpoint may be without a success, from its first failure
 	// on, until it is disabled; 0 = 5 days; negative = never. The Logger is warned at 50
 	// and 90 percent of it. It is judged where an attempt fails.
@@ -126,6 +130,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxEndpointsPerTenant = max(0, cmp.Or(o.MaxEndpointsPerTenant, 500))
 	o.MinFreeBytes = cmp.Or(o.MinFreeBytes, 256<<20)
 	o.Grace = cmp.Or(o.Grace, 30*time.Second)
+	o.JobRate = cmp.Or(o.JobRate, 200)
 	o.DisableAfter = cmp.Or(o.DisableAfter, 5*24*time.Hour)
 	if err := o.Retention.Validate(); err != nil {
 		return o, fmt.Errorf("neohook: Options.Retention: %w", err)
@@ -161,11 +166,14 @@ func (o *Options) checkBounds() error {
 	for name, value := range map[string]int64{
 		"MaxPayloadBytes": int64(o.MaxPayloadBytes), "EndpointConcurrency": int64(o.EndpointConcurrency),
 		"MaxInFlight": int64(o.MaxInFlight), "MaxMemoryBytes": o.MaxMemoryBytes, "Grace": int64(o.Grace),
-		"MaxWaitingBytes": o.MaxWaitingBytes, "PublishWait": int64(o.PublishWait),
+		"MaxWaitingBytes": o.MaxWaitingBytes, "PublishWait": int64(o.PublishWait), "JobRate": int64(o.JobRate),
 	} {
 		if value < 0 {
 			return fmt.Errorf("neohook: Options.%s is negative", name)
 		}
+	}
+	if o.JobRate > MaxJobRate {
+		return fmt.Errorf("neohook: Options.JobRate is %d, it must be at most %d", o.JobRate, MaxJobRate)
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, loop := range []func(context.Context){e.watchFailing, e.deferred.Run, e.outbox.Run, e.keepCounts} {
 		loops.Go(func() { loop(watching) })
 	}
+	loops.Go(func() { e.jobs.Run(ctx) })
 
 	e.lanes.Run(ctx, e.opts.Grace)
 	stopWatching()

@@ -71,6 +71,17 @@ func (k JobKind) String() string {
 // MarshalText returns the kind's name.
 func (k JobKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
+// UnmarshalText reads a kind's name.
+func (k *JobKind) UnmarshalText(text []byte) error {
+	for kind := JobRecover; kind <= JobCancel; kind++ {
+		if jobKindNames[kind] == string(text) {
+			*k = kind
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown kind of job %q", text)
+}
+
 // JobState is how a job stands.
 type JobState uint8
 
@@ -101,3 +112,14 @@ func (s JobState) String() string {
 
 // MarshalText returns the state's name.
 func (s JobState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a state's name.
+func (s *JobState) UnmarshalText(text []byte) error {
+	for state := JobRunning; state <= JobFailed; state++ {
+		if jobStateNames[state] == string(text) {
+			*s = state
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown state of a job %q", text)
+}

@@ -112,6 +112,7 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		MaxMemoryBytes:        int64(s.MaxMemory),
 		MaxWaitingBytes:       int64(s.MaxWaiting),
 		PublishWait:           time.Duration(s.PublishWait),
+		JobRate:               int(s.JobRate),
 		DisableAfter:          disableAfter(time.Duration(s.DisableAfter)),
 		MaxTenantBacklog:      int(s.MaxTenantBacklog),
 		MaxEndpointsPerTenant: int(s.MaxTenantEndpoints),

@@ -37,6 +37,7 @@ type settings struct {
 	MaxMemory           size     `placeholder:"SIZE" default:"64MiB" help:"Most bytes of payloads held in memory; what is beyond waits on disk."`
 	MaxWaiting          size     `placeholder:"SIZE" default:"64MiB" help:"Most bytes of events that wait for a place in memory; beyond it the answer is 503 at once."`
 	PublishWait         span     `placeholder:"TIME" default:"5s" help:"How long an event waits for its turn to be stored before the answer is 503."`
+	JobRate             count    `placeholder:"N" default:"200" help:"How many deliveries a second a job sends that does not say itself: to recover, replay or resend. At most 5000."`
 	DisableAfter        span     `placeholder:"TIME" default:"120h" help:"How long an endpoint may fail without a success until it is disabled; 0s is for ever."`
 	MaxTenantBacklog    limit    `placeholder:"N" default:"10000000" help:"Most open deliveries of a tenant; beyond it the answer is 429. With none there is no limit."`
 	MaxTenantEndpoints  limit    `placeholder:"N" default:"500" help:"Most endpoints of a tenant. With none there is no limit."`

@@ -34,6 +34,8 @@ type Made struct {
 	Sends     []store.Send
 	Openings  []store.Opening
 	Cancelled []store.DeliveryRef
+	// Announced is how much was put into the outbox.
+	Announced int
 }
 
 // Parts are what a Runner works with.

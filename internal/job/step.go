@@ -148,8 +148,11 @@ func (r *Runner) keep(ctx context.Context, of *run, step store.JobStep, ep *stor
 	return r.Writer.Do(ctx, lanes, func(ctx context.Context) error {
 		step.Progress.UpdatedAt = time.Now()
 		made, err := r.Store.StepJob(ctx, step.Progress.UpdatedAt, step)
+		if errors.Is(err, store.ErrCommitUnknown) {
+			of.doubtful = &step
+			r.Told(time.Now(), &Made{Tenant: of.job.Tenant, Announced: len(step.Cancels) * len(step.Announce)})
+		}
 		if err != nil {
-			of.doubtful = &step // or refused, which will be seen
 			return err
 		}
 		of.follow(&step)
@@ -176,6 +179,7 @@ func stored(tenant store.TenantKey, step *store.JobStep, made *store.JobMade) *M
 	for i, cancelled := range made.Cancelled {
 		if cancelled {
 			of.Cancelled = append(of.Cancelled, step.Cancels[i])
+			of.Announced += len(step.Announce)
 		}
 	}
 	return of
