@@ -49,6 +49,7 @@ type API struct {
 	heartbeat time.Duration // of streams
 	// document is made when it is asked for first.
 	document func() (*file, error)
+	docs     func() (*file, error)
 }
 
 // New returns the API of an engine.
@@ -67,7 +68,7 @@ func New(engine *neohook.Engine, opts Options) (*API, error) {
 	if api.version == "" {
 		api.version = "unknown"
 	}
-	api.document = sync.OnceValues(api.makeDocument)
+	api.document, api.docs = sync.OnceValues(api.makeDocument), sync.OnceValues(api.makeDocs)
 	api.route(operations())
 	if api.metrics != nil {
 		api.mux.Handle(metricsPath, metricsPage{api})
@@ -94,9 +95,11 @@ func (api *API) route(table []*operation) {
 		}
 	}
 	api.mux.Handle("/", &resource{api: api})
-	root := &resource{api: api, path: "/", methods: make(map[string]*operation)}
-	root.add(rootOperation())
-	api.mux.Handle("/{$}", root)
+	for pattern, op := range map[string]*operation{"/{$}": rootOperation(), docsPath: docsRow()} {
+		res := &resource{api: api, path: op.path, methods: make(map[string]*operation)}
+		res.add(op)
+		api.mux.Handle(pattern, res)
+	}
 }
 
 // shadows says that a path has a word of the API's where another path in the table has a

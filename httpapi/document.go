@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -114,6 +115,9 @@ func newDocument(table []*operation, version string, maxBody int64) *document {
 			doc.Tags = append(doc.Tags, documentTag{group, groups[group]})
 		}
 	}
+	slices.SortStableFunc(doc.Tags, func(a, b documentTag) int {
+		return cmp.Compare(place(a.Name), place(b.Name))
+	})
 	for _, name := range slices.Sorted(maps.Keys(all.named)) {
 		doc.Components.Schemas.add(name, all.named[name])
 	}
@@ -124,6 +128,17 @@ func newDocument(table []*operation, version string, maxBody int64) *document {
 func (op *operation) group() string {
 	group, _, _ := strings.Cut(op.name, ".")
 	return group
+}
+
+// firstGroups come first in the document, as what others rest on.
+var firstGroups = []string{"application", "endpoint", "event-type", "message", "message-attempt", "delivery"}
+
+// place is where a group comes in the document.
+func place(group string) int {
+	if at := slices.Index(firstGroups, group); at >= 0 {
+		return at
+	}
+	return len(firstGroups)
 }
 
 // groups are the parts of the document and what is said of them.

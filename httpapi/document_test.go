@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -218,5 +219,17 @@ func TestDocumentIsSentOnce(t *testing.T) {
 	plain := w.call("GET", "/api/v1/openapi.json", "", map[string]string{"Accept-Encoding": "identity"})
 	if plain.body != first.body || plain.header.Get("Content-Encoding") != "" {
 		t.Errorf("without compression it differs")
+	}
+}
+
+func TestRootLeadsBrowsersToTheReference(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	for accept, want := range map[string]string{"text/html,application/xhtml+xml;q=0.9": "/docs", "application/json": "", "*/*": ""} {
+		r, answer := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+		r.Header.Set("Accept", accept)
+		w.api.ServeHTTP(answer, r)
+		if got := answer.Header().Get("Location"); got != want || (answer.Code == 302) != (want != "") || answer.Header().Get("Vary") != "Accept" {
+			t.Errorf("who accepts %s gets %d %q", accept, answer.Code, got)
+		}
 	}
 }

@@ -76,7 +76,7 @@ type Row struct {
 func Table() (rows []Row) {
 	for _, op := range operations() {
 		rows = append(rows, Row{
-			Way{op.name, op.method, basePath + op.path}, op.scope.String(), op.needs, op.body != nil, op.upsert, op.media == "text/event-stream", op.references,
+			Way{op.name, op.method, basePath + op.path}, op.scope.String(), op.needs, op.body != nil, op.upsert, op.media == streamType, op.references,
 		})
 	}
 	return rows

@@ -15,6 +15,8 @@ type file struct {
 	media         string
 	tag           string // an entity tag, quoted
 	plain, zipped []byte
+	// policy is a Content-Security-Policy; "" is none.
+	policy string
 }
 
 func newFile(media string, text []byte) *file {
@@ -23,7 +25,7 @@ func newFile(media string, text []byte) *file {
 	_, _ = zip.Write(text) // a buffer takes everything
 	_ = zip.Close()
 	sum := sha256.Sum256(text)
-	return &file{media, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, text, zipped.Bytes()}
+	return &file{media: media, tag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, plain: text, zipped: zipped.Bytes()}
 }
 
 // serve answers with the file, or with 304 to who has it.
@@ -32,6 +34,10 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request, status int) int {
 	header.Set("Cache-Control", "no-cache") // may be kept, and is asked for anew
 	header.Set("ETag", f.tag)
 	header.Set("Vary", "Accept-Encoding")
+	if f.policy != "" {
+		header.Set("Content-Security-Policy", f.policy)
+		header.Set("Referrer-Policy", "no-referrer")
+	}
 	if strings.Contains(r.Header.Get("If-None-Match"), f.tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return http.StatusNotModified

@@ -1,6 +1,9 @@
 package httpapi
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // healthOut says which parts work. The API knows one, the store; the others are there
 // for clients that look for them and stand and fall with it.
@@ -34,8 +37,15 @@ type rootOut struct {
 	Name    string `json:"name" doc:"The program."`
 	Version string `json:"version" doc:"Its version."`
 	API     string `json:"api" doc:"Where the paths of the API begin."`
+	Docs    string `json:"docs" doc:"Where the reference is."`
 }
 
+// root leads browsers to the reference.
 func root(c *call, _, _ *none) (rootOut, error) {
-	return rootOut{"neohook", c.api.version, basePath}, nil
+	c.resp.Header().Set("Vary", "Accept")
+	if strings.Contains(c.req.Header.Get("Accept"), "text/html") {
+		c.resp.Header().Set("Location", docsPath)
+		c.status = http.StatusFound
+	}
+	return rootOut{"neohook", c.api.version, basePath, docsPath}, nil
 }

@@ -19,8 +19,8 @@ type limited struct {
 // both exclusive.
 type listOut[T any] struct {
 	Data         []T     `json:"data" doc:"The items of the page."`
-	Iterator     *string `json:"iterator" doc:"Leads to the next page; null where there is nothing to go on from."`
-	PrevIterator string  `json:"prevIterator,omitzero" doc:"Leads to the page before."`
+	Iterator     *string `json:"iterator" eg:"…" doc:"Leads to the next page; null where there is nothing to go on from."`
+	PrevIterator string  `json:"prevIterator,omitzero" eg:"-…" doc:"Leads to the page before."`
 	Done         bool    `json:"done" doc:"There is nothing further in the direction walked. A filtered page may be short, or empty, before that."`
 }
 

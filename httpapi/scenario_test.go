@@ -72,13 +72,14 @@ func TestAnswersOutsideTheOperations(t *testing.T) {
 	w.play("root", scenario{path: "!/", header: public, status: 200, want: []string{testVersion, "/api/v1"}})
 	w.play("health", scenario{path: "/health", header: public, status: 200, want: []string{`"database":{"status":"ok"}`, `"queue"`, `"cache"`}})
 	w.play("health, HEAD", scenario{method: "HEAD", path: "/health/", header: public, status: 200})
+	w.play("reference", scenario{path: "!/docs", header: public, status: 200, want: []string{"<!doctype html>", testVersion}, answers: map[string]string{"Content-Type": "text/html; charset=utf-8"}})
 	w.play("document", scenario{path: "/openapi.json", header: public, status: 200, want: []string{`"openapi": "3.1.0"`, testVersion}})
 	w.play("ping", scenario{path: "/health/ping", header: public, status: 204})
 	w.play("ping, HEAD", scenario{method: "HEAD", path: "/health/ping", header: public, status: 204})
 	w.play("wrong method", scenario{method: "POST", path: "/health", header: public, status: 405, answers: map[string]string{"Allow": "GET, HEAD"}})
 	w.play("wrong method, many right", scenario{method: "TRACE", path: "/app/acme", status: 405, answers: map[string]string{"Allow": "GET, HEAD, PUT, PATCH, DELETE"}})
 	for name, path := range map[string]string{
-		"not there": "!/nothing", "below": "/nothing", "base": "!/api/v1", "docs": "!/docs",
+		"not there": "!/nothing", "below": "/nothing", "base": "!/api/v1",
 		"not served": "/connector", "not served, deeper": "/app/acme/endpoint/orders/transformation",
 		"empty segment": "/app//acme", "double slash": "!//api/v1/health", "two slashes at the end": "/app//", "dots": "/app/../health", "escaped dots": "/app/%2e%2e/health",
 	} {

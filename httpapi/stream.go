@@ -22,6 +22,8 @@ const (
 	defaultHeartbeat = 15 * time.Second
 	// patience is how long a client may take to accept what it is sent.
 	patience = 10 * time.Second
+
+	streamType = "text/event-stream"
 )
 
 type streamQuery struct {
@@ -106,7 +108,7 @@ func streamDeliveries(c *call, q *streamQuery, _ *none) (out streamOut, _ error)
 func (s *stream) serve(w http.ResponseWriter, r *http.Request, status int) int {
 	defer s.follower.Close()
 	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
+	header.Set("Content-Type", streamType)
 	header.Set("X-Accel-Buffering", "no") // proxies that gather answers must not
 	control := http.NewResponseController(w)
 	// A server's limits are for requests that end. Where they can't be lifted, it has none.

@@ -375,7 +375,7 @@ func operations() []*operation {
 		serves(operation{
 			name: "delivery.stream", method: get, path: app + "/delivery/stream", scope: application, needs: access.View, status: ok,
 			summary: "Follow an application's deliveries as they are recorded", about: streamText,
-			media: "text/event-stream", refusals: []int{http.StatusTooManyRequests},
+			media: streamType, refusals: []int{http.StatusTooManyRequests},
 		}, streamDeliveries),
 
 		serves(operation{
