@@ -42,6 +42,15 @@ var samples = map[string]string{
 	"event-type.create":                           `{"name":"sample.type","description":"sample"}`,
 	"event-type.update":                           `{"description":"sample"}`,
 	"event-type.patch":                            `{"description":"sample"}`,
+	"endpoint.recover":                            `{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}`,
+	"endpoint.preview-recover":                    `{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}`,
+	"endpoint.replay-missing":                     `{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}`,
+	"endpoint.preview-replay-missing":             `{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}`,
+	"endpoint.bulk-replay":                        `{"since":"2020-01-01T00:00:00Z","until":"2020-01-02T00:00:00Z"}`,
+	"delivery.resend-where":                       `{"state":"cancelled"}`,
+	"delivery.preview-resend-where":               `{"state":"cancelled"}`,
+	"delivery.cancel-where":                       `{"state":"waiting"}`,
+	"delivery.preview-cancel-where":               `{"state":"waiting"}`,
 	"message.create":                              `{"eventType":"acme.type","payload":{}}`,
 	"message.create-batch":                        `{"messages":[{"eventType":"acme.type","payload":{}}]}`,
 	"operational-webhook-endpoint.create":         `{"url":"https://sample.example"}`,
@@ -123,7 +132,10 @@ func (e *estate) furnish(house string) {
 	check(e, err)
 	told, err := acting.CreateEndpoint(ctx, operational, webhook.Endpoint{UID: house + "-told", URL: "https://told-" + house + ".example", Disabled: true})
 	check(e, err)
+	job, err := org.ResendWhere(ctx, app.ID, neohook.Selection{DeliveryFilter: neohook.DeliveryFilter{Tag: "none", States: []webhook.State{webhook.Exhausted}}})
+	check(e, err)
 	e.things[house] = map[string][]string{
+		"task_id":     {string(job.ID)},
 		"app_id":      {string(app.ID), app.UID},
 		"endpoint_id": {string(ep.ID), ep.UID},
 		"msg_id":      {string(msg.ID), msg.UID},
@@ -138,7 +150,7 @@ func (e *estate) furnish(house string) {
 
 // isShared says that a thing belongs to its organisation as a whole.
 func isShared(place string) bool {
-	return place == "event_type_name" || place == "token_id" || place == "operational_endpoint_id"
+	return place == "event_type_name" || place == "token_id" || place == "operational_endpoint_id" || place == "task_id"
 }
 
 // path fills in an operation's path with the things of the houses, one for each place, by

@@ -34,6 +34,7 @@ var measuredLists = map[string]struct {
 	"application.list":        {"/app", []string{"order=descending"}},
 	"event-type.list":         {"/event-type", []string{"include_archived=true", "with_content=true"}},
 	"endpoint.list":           {"/app/acme/endpoint", []string{"order=ascending"}},
+	"background-task.list":    {"/background-task", []string{"status=failed", "app_id=acme"}},
 	"statistics.usage-by-app": {"/stats/usage/app", nil},
 	"message.list": {"/app/acme/msg", []string{
 		"with_content=false", "before=%s", "after=%s", "event_types=type.7", "event_types=rare", "channel=none", "tag=none",

@@ -13,6 +13,7 @@ var references = map[string]reference{
 	"operational_endpoint_id": {"The endpoint's id, or its uid.", "ep_"},
 	"msg_id":                  {"The message's id, or its eventId.", "msg_"},
 	"attempt_id":              {"The attempt's id.", "atmpt_"},
+	"task_id":                 {"The task's id.", "qtask_"},
 	"token_id":                {"The token's id, which is not the token.", "tok_"},
 
 	"event_type_name": {"The event type's name.", ""},

@@ -104,6 +104,16 @@ func refuse(err error, names wireNames) *refusal {
 			status: http.StatusBadRequest, code: "missing_payload",
 			detail: "The message's payload is not kept any more: there is nothing to send",
 		}
+	case errors.Is(err, neohook.ErrEndpointDisabled):
+		return &refusal{
+			status: http.StatusBadRequest, code: "endpoint_disabled",
+			detail: "The endpoint is disabled, and nothing is sent to it: enable it first",
+		}
+	case errors.Is(err, neohook.ErrTooManyJobs):
+		return &refusal{
+			status: http.StatusTooManyRequests, code: "too_many_tasks", retryAfter: seconds(fullRetryAfter),
+			detail: "As many tasks of the application are running as may, " + limitOf(err) + ": wait for one, or cancel it",
+		}
 	case errors.Is(err, neohook.ErrTooManySends):
 		return &refusal{
 			status: http.StatusTooManyRequests, code: "too_many_resends", retryAfter: seconds(fullRetryAfter),

@@ -218,6 +218,32 @@ func operations() []*operation {
 			about:   "It is what the server has in memory at this moment. After a while without attempts it is forgotten, unless something is amiss.",
 		}, getCondition),
 		serves(operation{
+			name: "endpoint.recover", method: post, path: ep + "/recover", scope: application, needs: access.CreateAttempts, status: accepted,
+			once: true, refusals: []int{http.StatusTooManyRequests},
+			summary: "Send again what failed at an endpoint since a time, and has not succeeded",
+			about: "Each message is sent once more, and again by the endpoint's schedule where that fails. What is still being tried keeps its own " +
+				"schedule. The task goes on by itself: see background-task.",
+		}, startRecover),
+		serves(operation{
+			name: "endpoint.preview-recover", method: post, path: ep + "/recover/preview", scope: application, needs: access.View, status: ok,
+			summary: "Count what a recovery would send again",
+		}, previewRecover),
+		serves(operation{
+			name: "endpoint.replay-missing", method: post, path: ep + "/replay-missing", scope: application, needs: access.CreateAttempts, status: accepted,
+			once: true, refusals: []int{http.StatusTooManyRequests},
+			summary: "Send what an endpoint would have got since a time, and was never sent",
+			about:   "Messages that were accepted before it was there, or while it was disabled, of the types and channels that it listens to.",
+		}, startReplayMissing),
+		serves(operation{
+			name: "endpoint.preview-replay-missing", method: post, path: ep + "/replay-missing/preview", scope: application, needs: access.View, status: ok,
+			summary: "Count what a replay would send",
+		}, previewReplayMissing),
+		serves(operation{
+			name: "endpoint.bulk-replay", method: post, path: ep + "/bulk-replay", scope: application, needs: access.CreateAttempts, status: accepted,
+			once: true, refusals: []int{http.StatusTooManyRequests},
+			summary: "Send again what was for an endpoint and matches",
+		}, startBulkReplay),
+		serves(operation{
 			name: "endpoint.get-stats", method: get, path: ep + "/stats", scope: application, needs: access.View, status: ok,
 			summary: "Count an endpoint's attempts by what came of them",
 			about:   "Over 28 days at most. The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
@@ -355,6 +381,40 @@ func operations() []*operation {
 			about:    "No further attempt begins. One that is in flight goes on and is logged. To cancel it again is no error.",
 			refusals: []int{conflict},
 		}, cancelDelivery),
+		serves(operation{
+			name: "delivery.resend-where", method: post, path: app + "/delivery/resend", scope: application, needs: access.CreateAttempts, status: accepted,
+			once: true, refusals: []int{http.StatusTooManyRequests},
+			names: selectionNames, summary: "Send again the deliveries of an application that match",
+			about: "Whatever became of them. The task goes on by itself: see background-task.",
+		}, startResendWhere),
+		serves(operation{
+			name: "delivery.preview-resend-where", method: post, path: app + "/delivery/resend/preview", scope: application, needs: access.View, status: ok,
+			names: selectionNames, summary: "Count the deliveries that would be sent again",
+		}, previewResendWhere),
+		serves(operation{
+			name: "delivery.cancel-where", method: post, path: app + "/delivery/cancel", scope: application, needs: access.CreateAttempts, status: accepted,
+			once: true, refusals: []int{http.StatusTooManyRequests},
+			names: selectionNames, summary: "Cancel the open deliveries of an application that match",
+			about: "The task goes on by itself: see background-task.",
+		}, startCancelWhere),
+		serves(operation{
+			name: "delivery.preview-cancel-where", method: post, path: app + "/delivery/cancel/preview", scope: application, needs: access.View, status: ok,
+			names: selectionNames, summary: "Count the deliveries that would be cancelled",
+		}, previewCancelWhere),
+		serves(operation{
+			name: "background-task.list", method: get, path: "/background-task", scope: organisationOnly, needs: access.View, status: ok,
+			summary: "List the tasks, running and ended", about: "One that has ended is kept for 30 days, and of an application the last 250.",
+			refusals: []int{http.StatusNotFound},
+		}, listTasks),
+		serves(operation{
+			name: "background-task.get", method: get, path: "/background-task/{task_id}", scope: organisationOnly, needs: access.View, status: ok,
+			summary: "Get a task, and how far it has come",
+		}, getTask),
+		serves(operation{
+			name: "background-task.cancel", method: post, path: "/background-task/{task_id}/cancel", scope: organisationOnly, needs: access.CreateAttempts, status: ok,
+			summary: "Cancel a task", about: "It makes nothing more. What it has sent goes on, and what it has cancelled stays so. One that has ended stays as it is.",
+		}, cancelTask),
+
 		serves(operation{
 			name: "statistics.application", method: get, path: app + "/stats", scope: application, needs: access.View, status: ok,
 			summary: "Count what happened in an application", about: statsText,
