@@ -42,19 +42,18 @@ var measuredLists = map[string]struct {
 	"message-attempt.list-by-endpoint": {"/app/acme/attempt/endpoint/orders", []string{
 		"with_content=false", "before=%s", "after=%s", "status=2", "event_types=rare", "with_msg=true",
 	}},
-	"message-attempt.list-by-msg": {"/app/acme/attempt/msg/often", []string{"endpoint_id=orders", "status=2"}},
-	"message-attempt.list-attempted-messages": {"/app/acme/endpoint/orders/msg", []string{
-		"with_content=false", "before=%s", "after=%s", "status=0", "status=2", "event_types=rare",
-	}},
-	"message-attempt.list-attempted-destinations": {"/app/acme/msg/often/endpoint", nil},
+	"message-attempt.list-by-msg":                 {"/app/acme/attempt/msg/often", []string{"endpoint_id=orders", "status=2"}},
 	"message-attempt.list-by-msg-deprecated":      {"/app/acme/msg/often/attempt", nil},
 	"message-attempt.list-by-delivery-deprecated": {"/app/acme/msg/often/endpoint/orders/attempt", nil},
-	"delivery.list": {"/app/acme/endpoint/orders/delivery", []string{
-		"with_msg=true", "before=%s", "after=%s", "state=succeeded", "state=exhausted", "state=waiting", "event_types=rare",
+	"message-attempt.list-attempted-messages": {"/app/acme/endpoint/orders/msg", []string{
+		"with_content=false", "before=%s", "after=%s", "status=0", "status=2", "status=3", "event_types=rare", "channel=none",
 	}},
-	"delivery.list-by-msg": {"/app/acme/msg/often/delivery", nil},
-
-	"operational-webhook-endpoint.list": {}, // is endpoint.list, of another application
+	"message-attempt.list-attempted-destinations": {"/app/acme/msg/often/endpoint", nil},
+	"delivery.list": {"/app/acme/endpoint/orders/delivery", []string{
+		"before=%s", "after=%s", "state=exhausted", "state=waiting", "event_types=rare", "status_code_class=500", "with_msg=true",
+	}},
+	"delivery.list-by-msg":              {"/app/acme/msg/often/delivery", nil},
+	"operational-webhook-endpoint.list": {"/operational-webhook/endpoint", nil},
 }
 
 // A list that nobody has measured fails here.
@@ -167,6 +166,10 @@ func manyRows(b *testing.B, rows int) (http.Handler, time.Time) {
 	check(b, err)
 	_, err = engine.CreateEndpoint(b.Context(), "acme", webhook.Endpoint{UID: "orders", URL: "https://example.com"})
 	check(b, err)
+	operational, tenant, err := engine.Operational(b.Context())
+	check(b, err)
+	_, err = operational.CreateEndpoint(b.Context(), tenant, webhook.Endpoint{URL: "https://example.com"})
+	check(b, err)
 	begin := time.Now().Add(-60 * 24 * time.Hour).Truncate(time.Second)
 	fillHistory(b, st, rows, begin)
 	fillTypes(b, st, rows)
@@ -251,8 +254,8 @@ func fillTypes(b *testing.B, st store.Store, rows int) {
 	}
 }
 
-// fillDirectory copies the tenant, the endpoint and the token: through a store, each would
-// be a transaction of its own.
+// fillDirectory copies the tenant, the endpoints, the token, and where an event stands at an
+// endpoint: through a store, each would be a transaction of its own.
 func fillDirectory(b *testing.B, file string, keyset []byte, rows int) {
 	b.Helper()
 	db, err := sql.Open("sqlite", file)
@@ -260,59 +263,68 @@ func fillDirectory(b *testing.B, file string, keyset []byte, rows int) {
 	defer db.Close()
 	tx, err := db.BeginTx(b.Context(), nil)
 	check(b, err)
-	const first = 1 << 40 // key of the copies
-	for table, own := range map[string]map[string]string{
-		"tenant":   {"uid": "NULL"},
-		"endpoint": {"uid": "NULL"},
-		"token":    {"hash": "randomblob(32)"},
-	} {
-		columns, err := columnsOf(b, tx, table)
-		check(b, err)
-		values := slices.Clone(columns)
-		for i, column := range columns {
-			if value, is := own[column]; is {
-				values[i] = value
-			}
-			if column == "key" {
-				values[i] = "copy.number"
-			}
-		}
-		_, err = tx.ExecContext(b.Context(), fmt.Sprintf(
-			`WITH RECURSIVE copy (number) AS (SELECT %d UNION ALL SELECT number + 1 FROM copy LIMIT %d)
-			INSERT INTO %s (%s) SELECT %s FROM (SELECT * FROM %s ORDER BY key LIMIT 1), copy`,
-			first, rows, table, strings.Join(columns, ", "), strings.Join(values, ", "), table))
-		check(b, err)
+	tenants := columnOf(b, tx, "SELECT DISTINCT tenant FROM endpoint ORDER BY tenant")
+	first := 1 << 20 // key of the copies, above all that the store has drawn
+	clone(b, tx, "tenant", "uid = 'acme'", map[string]string{"key": "copy.number", "uid": "NULL"}, first, rows)
+	clone(b, tx, "token", "TRUE", map[string]string{"key": "copy.number", "hash": "randomblob(32)"}, first, rows)
+	for _, tenant := range tenants {
+		clone(b, tx, "endpoint", fmt.Sprint("tenant = ", tenant), map[string]string{"key": "copy.number", "uid": "NULL"}, first, rows)
+		sealed(b, tx, keyset, store.TenantKey(tenant), first, rows)
+		first += rows
 	}
-	sealed(b, tx, keyset, first, rows)
+	often := columnOf(b, tx, "SELECT key FROM event WHERE uid = 'often'")[0]
+	acme := 1 << 20
+	clone(b, tx, "history", "TRUE", map[string]string{"event": fmt.Sprint(often), "endpoint": "copy.number"}, acme, rows)
 	check(b, tx.Commit())
 }
 
-func columnsOf(b *testing.B, tx *sql.Tx, table string) (columns []string, _ error) {
+// clone copies a row that has what where says, with other values in some columns;
+// copy.number counts the copies from first on.
+func clone(b *testing.B, tx *sql.Tx, table, where string, own map[string]string, first, rows int) {
+	b.Helper()
+	var columns, values []string
 	found, err := tx.QueryContext(b.Context(), "SELECT name FROM pragma_table_info(?)", table)
-	if err != nil {
-		return nil, err
-	}
+	check(b, err)
 	defer found.Close()
 	for found.Next() {
 		var name string
-		if err := found.Scan(&name); err != nil {
-			return nil, err
+		check(b, found.Scan(&name))
+		value, is := own[name]
+		if !is {
+			value = name
 		}
-		columns = append(columns, name)
+		columns, values = append(columns, name), append(values, value)
 	}
-	return columns, found.Err()
+	check(b, found.Err())
+	_, err = tx.ExecContext(b.Context(), fmt.Sprintf(
+		`WITH RECURSIVE copy (number) AS (SELECT %d UNION ALL SELECT number + 1 FROM copy LIMIT %d)
+		INSERT INTO %s (%s) SELECT %s FROM (SELECT * FROM %s WHERE %s LIMIT 1), copy`,
+		first, rows, table, strings.Join(columns, ", "), strings.Join(values, ", "), table, where))
+	check(b, err)
+}
+
+func columnOf(b *testing.B, tx *sql.Tx, query string) (values []int64) {
+	b.Helper()
+	found, err := tx.QueryContext(b.Context(), query)
+	check(b, err)
+	defer found.Close()
+	for found.Next() {
+		var value int64
+		check(b, found.Scan(&value))
+		values = append(values, value)
+	}
+	check(b, found.Err())
+	return values
 }
 
 // sealed gives each copied endpoint a secret that is sealed for it.
-func sealed(b *testing.B, tx *sql.Tx, keyset []byte, first, rows int) {
+func sealed(b *testing.B, tx *sql.Tx, keyset []byte, tenant store.TenantKey, first, rows int) {
 	b.Helper()
 	keys, err := seal.Parse(keyset)
 	check(b, err)
 	ids, err := ident.New(ident.NewSecret())
 	check(b, err)
 	records := &record.Translator{IDs: ids, Keyset: keys}
-	var tenant store.TenantKey
-	check(b, tx.QueryRowContext(b.Context(), "SELECT tenant FROM endpoint LIMIT 1").Scan(&tenant))
 	update, err := tx.PrepareContext(b.Context(), "UPDATE endpoint SET sealed_secrets = ? WHERE key = ?")
 	check(b, err)
 	defer update.Close()
