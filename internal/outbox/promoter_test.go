@@ -30,7 +30,6 @@ type desk struct {
 	records  *record.Translator
 	intake   *intake.Queue
 	promoter *Promoter
-	end      func()
 
 	mu       sync.Mutex
 	types    []string // of the events that were accepted, in order
