@@ -193,6 +193,69 @@ func ExampleOrganisation_Resend() {
 	// exhausted and recovered, after 2 attempts
 }
 
+// A reminder that is sent in a week, unless the invoice is paid before.
+func ExampleOrganisation_CancelEvent() {
+	ctx, stop := context.WithCancel(context.Background())
+	keyset, err := neohook.NewKeyset()
+	check(err)
+	eng, err := neohook.New(ctx, memstore.New(), neohook.Options{Keyset: keyset, Adapter: memadapter.New()})
+	check(err)
+	ended := make(chan error)
+	go func() { ended <- eng.Run(ctx) }()
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+
+	_, err = eng.Publish(ctx, webhook.Event{
+		Tenant: "acme", UID: "reminder-4711", Type: "invoice.due", Tags: []string{"invoice-4711"},
+		DeliverAt: time.Now().Add(7 * 24 * time.Hour), Payload: []byte(`{"invoice": 4711}`),
+	})
+	check(err)
+	check(eng.CancelEvent(ctx, "acme", "reminder-4711"))
+
+	found, err := eng.Events(ctx, "acme", neohook.EventFilter{Tag: "invoice-4711"}, neohook.Page{})
+	check(err)
+	for _, event := range found.Items {
+		fmt.Println(event.UID, "cancelled:", !event.CancelledAt.IsZero())
+	}
+	stop()
+	check(<-ended)
+	// Output: reminder-4711 cancelled: true
+}
+
+// An operator who is told of what happens to the endpoints of the customers.
+func ExampleOrganisation_Operational() {
+	ctx, stop := context.WithCancel(context.Background())
+	keyset, err := neohook.NewKeyset()
+	check(err)
+	adapter := memadapter.New()
+	eng, err := neohook.New(ctx, memstore.New(), neohook.Options{Keyset: keyset, Adapter: adapter})
+	check(err)
+	ended := make(chan error)
+	go func() { ended <- eng.Run(ctx) }()
+
+	acting, tenant, err := eng.Operational(ctx)
+	check(err)
+	_, err = acting.CreateEndpoint(ctx, tenant, webhook.Endpoint{
+		URL: "https://operator.example/hook", EventTypes: []string{"endpoint.created", "endpoint.disabled"},
+	})
+	check(err)
+
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+	_, err = eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{UID: "main", URL: "https://acme.example/hook"})
+	check(err)
+	check(adapter.Wait(ctx, 1))
+	var told struct {
+		Type string
+		Data struct{ AppUID, EndpointUID string }
+	}
+	check(json.Unmarshal(adapter.Requests()[0].Delivery.Payload, &told))
+	fmt.Println(told.Type, "of", told.Data.AppUID, told.Data.EndpointUID)
+	stop()
+	check(<-ended)
+	// Output: endpoint.created of acme main
+}
+
 func check(err error) {
 	if err != nil {
 		panic(err)

@@ -84,8 +84,8 @@ type Options struct {
 	JobRate int
 
 	// DisableAfter is how long an endpoint may be without a success, from its first failure
-	// on, until it is disabled; 0 = 5 days; negative = never. The Logger is warned at 50
-	// and 90 percent of it. It is judged where an attempt fails.
+	// on, until it is disabled; 0 = 5 days; negative = never. The Logger, and who hears of
+	// operational events, is warned at 50 and 90 percent of it. It is judged where an attempt fails.
 	DisableAfter time.Duration
 
 	// Retention is how long what events leave behind is kept of tenants that do not say;

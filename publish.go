@@ -19,7 +19,8 @@ const diskRetryAfter = 10 * time.Second
 // Publish accepts an event: when it returns without an error, the event and a delivery
 // for every endpoint that hears of it are on disk, in one transaction. It returns the
 // event with its ID, its tenant's id and AcceptedAt; under a Once, a repeat returns what
-// the first one returned.
+// the first one returned. An event with a DeliverAt is on disk alone, and is matched to
+// endpoints when it is due; see CancelEvent.
 //
 // It waits for its turn to be stored, for Options.PublishWait at most, also while Run is
 // not running yet. Tenants take turns: however much one of them publishes, another's event
