@@ -46,7 +46,7 @@ func (o *Organisation) showAttempt(a *store.LoggedAttempt) webhook.Attempt {
 		ID: ids.Attempt(a.StartedAt, a.Key), Event: ids.Event(a.EventAcceptedAt, a.Event),
 		Endpoint:  ids.Endpoint(a.EndpointCreatedAt, a.Endpoint),
 		EventType: a.EventType, Channels: a.Channels, Tags: a.Tags, Number: a.Number, Trigger: a.Trigger, URL: a.URL,
-		Succeeded: a.Succeeded, StatusCode: a.StatusCode, Code: a.Code, Response: a.Response,
+		Succeeded: a.Succeeded, StatusCode: a.StatusCode, Code: a.Code, Response: a.Response, Expunged: a.Expunged,
 		StartedAt: a.StartedAt, Duration: a.Duration,
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/neohook/neohook/internal/outbox"
 	"github.com/neohook/neohook/internal/outcome"
 	"github.com/neohook/neohook/internal/quota"
+	"github.com/neohook/neohook/internal/retention"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -54,6 +55,7 @@ type machinery struct {
 	outbox   *outbox.Promoter
 	jobs     *job.Runner
 	herald   *operational.Herald
+	keeper   *retention.Keeper
 	// sending is the adapter; adapter is the engine's own, nil where Options has one.
 	sending webhook.Adapter
 	adapter *httpadapter.Adapter
@@ -92,6 +94,9 @@ func (e *Engine) assemble() error {
 	e.writer = commit.New(watchedStore{e.store, e.tally, func(n int) { e.outbox.Added(n) }}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
 	e.assemblePromotion()
 	e.assembleJobs()
+	e.keeper = retention.New(retention.Parts{
+		Store: e.store, Writer: e.writer, Lanes: e.lanes, Defaults: e.opts.Retention, Ended: e.expunged, Log: e.opts.Logger,
+	})
 	return nil
 }
 

@@ -20,8 +20,10 @@ type Stats struct {
 	// Paused says that everything is.
 	Paused   bool
 	Attempts AttemptStats
-	Deferred DeferredStats
-	Outbox   OutboxStats
+	// Retention is of what had its time, or was expunged.
+	Retention RetentionStats
+	Deferred  DeferredStats
+	Outbox    OutboxStats
 	// Adapter is what the engine's own adapter says of itself; nil where Options.Adapter
 	// was given.
 	Adapter *httpadapter.HealthReport
@@ -206,6 +208,7 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Store.FreeBytes, _ = e.space.check()
 	s.Store.MinFreeBytes = max(-1, e.opts.MinFreeBytes)
 	s.Lanes, s.Paused = e.laneStats(), e.Paused()
+	s.Retention = e.retentionStats()
 	s.Deferred.Late = e.deferred.Late(time.Now())
 	box := e.outbox.Stats()
 	s.Outbox = OutboxStats{Waiting: box.Waiting, MaxWaiting: outbox.Most, Accepted: box.Accepted, Dropped: box.Refused + e.herald.Shed()}

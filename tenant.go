@@ -95,6 +95,9 @@ func (o *Organisation) UpdateTenant(ctx context.Context, ref webhook.TenantID, c
 			if next.Paused != stored.Paused {
 				o.engine.startAfresh(ctx, next.Key)
 			}
+			if next.Retention != stored.Retention {
+				o.engine.keeper.Look()
+			}
 			return o.showTenant(&next)
 		}
 		if !again {
@@ -119,16 +122,14 @@ func (o *Organisation) writeTenant(ctx context.Context, next *store.Tenant) (boo
 }
 
 // DeleteTenant ends a tenant and all its endpoints. Their UIDs are free again; what is
-// still to be sent to them is cancelled.
+// still to be sent to them is cancelled. What is kept of it goes in its time: see
+// ExpungeTenant for at once.
 func (o *Organisation) DeleteTenant(ctx context.Context, ref webhook.TenantID) error {
 	stored, err := o.tenant(ctx, ref)
 	if err != nil {
 		return err
 	}
-	if routes := o.engine.routes.Held(stored.Key); routes != nil {
-		defer o.engine.failing.Forget(routes.Keys()...)
-	}
 	err = o.engine.store.DeleteTenant(ctx, stored.Key, now())
-	o.engine.changed(ctx, stored.Key)
+	o.engine.forgetTenant(ctx, stored.Key)
 	return translate(err, "tenant", string(ref))
 }

@@ -70,6 +70,9 @@ type Swept struct {
 	Payloads, Attempts, Events int
 	// More says that more is due, as far as the store knows.
 	More bool
+	// Next is when something will be due, or is to be looked at, where there is no more
+	// now; zero is not before anything else is stored or changed.
+	Next time.Time
 }
 
 // Turn is what a lane holds: a delivery, or a Send.

@@ -46,6 +46,14 @@ func (d *Dispatcher) Forget(now time.Time, tenant store.TenantKey, gone func(sto
 	d.start() // others may have waited for them
 }
 
+// Review is for where nobody knows what of a tenant is open: it is read again.
+func (d *Dispatcher) Review(now time.Time, tenant store.TenantKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.board.Review(now, tenant)
+	d.start()
+}
+
 // Cut returns when no attempt is in flight any more that was made for such events of a
 // tenant. Those that do not end within patience are cut off, uncounted. It returns the
 // error of ctx where that ends before an adapter has let go.

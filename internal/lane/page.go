@@ -161,6 +161,9 @@ func (b *Board) putFresh(l *lane, during *pageInFlight, page Page) {
 	default:
 		l.behind = false
 	}
+	if during.skipped != 0 && during.skipped < l.from {
+		l.from = during.skipped // what was held before is to be read again
+	}
 }
 
 func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {

@@ -280,6 +280,17 @@ func (w *world) expunge() {
 	tenant, from := store.TenantKey(1+w.rand.IntN(3)), w.anyEvent()
 	through := min(w.next, from+store.EventKey(w.rand.IntN(4)*w.rand.IntN(20)))
 	gone := func(event store.EventKey) bool { return from <= event && event <= through }
+	if w.rand.IntN(3) == 0 { // it was not stored, and nobody knows
+		w.stored(func() {
+			w.board.Review(w.now, tenant)
+			for ep, of := range w.tenants {
+				if of == tenant { // what was postponed is fresh again
+					delete(w.lastSent, ep)
+				}
+			}
+		})
+		return
+	}
 	w.gone[tenant] = append(w.gone[tenant], gone)
 	each := func(do func(ep store.EndpointKey, of ref, r *row)) {
 		for ep, rows := range w.rows {

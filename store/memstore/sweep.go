@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -27,6 +28,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, defaults webhook.Reten
 			}
 		}
 		db.sweepDirectory()
+		swept.Next = db.nextDue(defaults)
 		return swept, nil
 	})
 }
@@ -74,6 +76,28 @@ func (db *state) sweptWhole(ev *store.Event) {
 			db.swept(ev.Tenant, attempt.StartedAt, time.Time{})
 		}
 	}
+}
+
+// nextDue is when the next payload, attempt or event has had its time.
+func (db *state) nextDue(defaults webhook.Retention) (next time.Time) {
+	soonest := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	for _, attempt := range db.attempts {
+		soonest(attempt.StartedAt.Add(db.kept(db.events[attempt.Event].Tenant, defaults).Attempts))
+	}
+	for _, ev := range db.events {
+		if db.unfinished(ev.Key) {
+			continue
+		}
+		kept := db.kept(ev.Tenant, defaults)
+		if soonest(ev.AcceptedAt.Add(kept.Events)); ev.Payload != nil {
+			soonest(ev.AcceptedAt.Add(cmp.Or(ev.PayloadTTL, kept.Payloads)))
+		}
+	}
+	return next
 }
 
 // unfinished says that there is still something to do for an event.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/neohook/neohook/store"
 )
@@ -34,7 +33,7 @@ func (s *sweep) directoryStep(ctx context.Context, at *spot) (lookAt int64, err 
 	if errors.Is(err, store.ErrNotFound) {
 		at.event = 0
 		s.crashed = false
-		return s.now + time.Hour.Microseconds(), nil
+		return s.now + sweepAgain.Microseconds(), nil
 	}
 	if err != nil {
 		return 0, err

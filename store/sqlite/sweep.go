@@ -58,13 +58,19 @@ func (s *Store) Sweep(ctx context.Context, now time.Time, defaults webhook.Reten
 			return err
 		}
 		done, done.More = one.swept, more
-		return nil
+		if !more {
+			done.Next, err = first(ctx, w.conn, (*row).timeOrZero, nextSweepSQL)
+		}
+		return err
 	})
 	if err != nil {
 		return store.Swept{}, err
 	}
 	return done, nil
 }
+
+// nextSweepSQL finds when the next place is to be looked at, or event.
+const nextSweepSQL = `SELECT min(at) FROM (SELECT min(look_at) AS at FROM sweep UNION ALL SELECT min(at) FROM revisit)`
 
 // run does what is due until the time is over, and says whether there may be more.
 func (s *sweep) run(ctx context.Context, now time.Time, over func() bool) (more bool, err error) {

@@ -46,7 +46,7 @@ func (p *pair) sweep(rt *rapid.T) {
 				more = swept.More
 			}
 		}
-		p.now = p.now.Add(2 * time.Hour)
+		p.now = p.now.Add(store.MostLate)
 	}
 	p.now = next
 }

@@ -190,6 +190,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 
 		{"RecordsAreNotShared", recordsAreNotShared},
 		{"EverythingGoesInItsTime", everythingGoesInItsTime},
+		{"SweepTellsWhenToComeAgain", sweepTellsWhenToComeAgain},
 		{"TenantsOwnTimesCount", tenantsOwnTimesCount},
 		{"PayloadsOwnTimeCounts", payloadsOwnTimeCounts},
 		{"ChangedTimesCountForWhatIsStored", changedTimesCountForWhatIsStored},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -99,6 +100,46 @@ func everythingGoesInItsTime(w *world) {
 		w.now = begun.Add(check.at)
 		w.sweep(0, keep)
 		same(w, fmt.Sprint("after ", check.at), w.left(tenant, first, second), check.want)
+	}
+}
+
+// sweepTellsWhenToComeAgain goes by what it is told, and never finds something that has
+// been due for too long.
+func sweepTellsWhenToComeAgain(w *world) {
+	tenant, own := w.tenant(), w.tenant()
+	w.keepFor(own, webhook.Retention{Attempts: 3 * day, Events: 5 * day})
+	begun := w.now
+	events := []store.EventKey{w.delivered(1, tenant, w.endpoint(tenant))[0], w.delivered(1, own, w.endpoint(own))[0]}
+	accept := w.accept(tenant)
+	accept.PayloadTTL = 7 * day
+	ttl := w.verdict(accept).Event
+	for steps := 0; w.now.Before(begun.Add(40 * day)); steps++ {
+		swept, err := w.Sweep(w.ctx, w.now, keep, time.Minute)
+		w.must(err)
+		at, late := w.now.Sub(begun), store.MostLate
+		for _, check := range []struct {
+			due   time.Duration
+			owner store.TenantKey
+			event store.EventKey
+			gone  string
+		}{{3 * day, own, events[1], "a"}, {5 * day, own, events[1], "e"}, {7 * day, tenant, ttl, "p"}, {10 * day, tenant, events[0], "p"}, {20 * day, tenant, events[0], "a"}, {30 * day, tenant, events[0], "e"}} {
+			if left := w.left(check.owner, check.event)[0]; at >= check.due+late && strings.Contains(left, check.gone) {
+				w.Fatalf("after %v there is %s, and %s was due after %v", at, left, check.gone, check.due)
+			}
+		}
+		switch {
+		case swept.More:
+		case swept.Next.IsZero():
+			same(w, "left at the end", w.left(tenant, events[0], ttl), []string{"-", "-"})
+			return
+		case !swept.Next.After(w.now):
+			w.Fatalf("it is to be looked again at %v, which has passed", swept.Next)
+		default:
+			w.now = swept.Next
+		}
+		if steps > 1000 {
+			w.Fatal("it is to be looked too often")
+		}
 	}
 }
 
