@@ -12,6 +12,7 @@ import (
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/adapter/memadapter"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
 	"github.com/neohook/neohook/webhook"
 )
@@ -363,4 +364,37 @@ func TestOperationalTenantIsMadeOnceAndKeepsWhoListensOverARestart(t *testing.T)
 			t.Errorf("told %v", got)
 		}
 	})
+}
+
+// The same over SQLite and real time: what was stored by one engine and not told, another
+// one tells, and sends what came due in between.
+func TestNextEngineTellsAndSendsWhatIsLeft(t *testing.T) {
+	st, adapter := openStore(t, t.TempDir()), memadapter.New()
+	keyset, err := aKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := neohook.Options{Adapter: adapter, Keyset: keyset}
+	first := must[*neohook.Engine](t)(neohook.New(t.Context(), st, opts)) // which never runs
+	acme := createTenant(t, first, "acme")
+	listen(t, first)
+	hook := createEndpoint(t, first, "acme", webhook.Endpoint{UID: "hook", URL: "https://hook.example"})
+	tenant := must[store.Tenant](t)(st.TenantByUID(t.Context(), string(neohook.DefaultOrganisation), "acme"))
+	routes := must[store.Routes](t)(st.Routes(t.Context(), tenant.Key))
+	deferred := store.Accept{Tenant: tenant.Key, RouteVersion: routes.Version, Type: "a", DeliverAt: time.Now(), Payload: []byte(`"due"`)}
+	if _, err := st.Commit(t.Context(), &store.Batch{Now: time.Now(), Accepts: []store.Accept{deferred}}); err != nil {
+		t.Fatal(err)
+	}
+	eng, stop := start(t, st, opts)
+	if err := adapter.Wait(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	stop() // all is counted by then
+	sameData(t, notices(t, adapter)[0], "endpoint.created", map[string]any{"appId": acme.ID, "appUid": "acme", "endpointId": hook.ID, "endpointUid": "hook"})
+	sent := slices.ContainsFunc(adapter.Requests(), func(r memadapter.Request) bool {
+		return r.Endpoint.ID == hook.ID && string(r.Delivery.Payload) == `"due"`
+	})
+	if stats := eng.Stats(t.Context()); !sent || stats.Deferred.Promoted != 1 || stats.Outbox.Accepted != 1 {
+		t.Errorf("sent: %v, deferred %+v, outbox %+v", sent, stats.Deferred, stats.Outbox)
+	}
 }
