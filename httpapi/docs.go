@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The reference is one page, made of the document when it is first asked for. It needs
@@ -169,7 +170,7 @@ func (doc *document) show(op *operation) docsOperation {
 	if told.Body != nil {
 		body := told.Body.Content["application/json"].Schema
 		shown.Body = doc.fields(body, 0)
-		r.body = sampler{doc: doc}.text(body)
+		r.body = sampler{doc: doc, now: time.Now()}.text(body)
 	}
 	shown.Snippets = r.snippets()
 	doc.showAnswers(op, told, &shown)
@@ -198,7 +199,7 @@ func (doc *document) showAnswers(op *operation, told *documentOperation, shown *
 		if media, found := response.Content[op.mediaType()]; found {
 			one.Fields = doc.fields(media.Schema, 0)
 			if status == op.status && op.mediaType() == "application/json" && len(one.Fields) > 0 {
-				shown.Sample, shown.SampleStatus = sampler{doc: doc, whole: true}.text(media.Schema), status
+				shown.Sample, shown.SampleStatus = sampler{doc: doc, whole: true, now: time.Now()}.text(media.Schema), status
 			}
 		}
 		if last := len(shown.Answers) - 1; last >= 0 && len(one.Fields) == len(shown.Answers[last].Fields) {

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -11,6 +12,20 @@ type sampler struct {
 	doc *document
 	// whole: members that may be left out are there too.
 	whole bool
+	// now is what times are near to, as some must lie ahead and some not far back.
+	now time.Time
+}
+
+// near is a time as a member of this name has it.
+func (s sampler) near(name string) jsontext.Value {
+	at := s.now.Add(-24 * time.Hour)
+	switch name {
+	case "deliverAt", "nextAttempt", "dueAt":
+		at = s.now.Add(24 * time.Hour)
+	case "until":
+		at = s.now
+	}
+	return quoteSample(at.UTC().Truncate(time.Minute).Format("2006-01-02T15:04:05Z"))
 }
 
 // sampleID is the part of an identifier behind its prefix, where one is shown.
@@ -82,7 +97,11 @@ func (s sampler) object(of *schema, depth int) jsontext.Value {
 				out = append(out, ',')
 			}
 			name, _ := jsontext.AppendQuote(nil, member.name)
-			out = append(append(append(out, name...), ':'), s.value(member.value, depth+1)...)
+			value := s.value(member.value, depth+1)
+			if shown.Format == "date-time" && value.Kind() == '"' {
+				value = s.near(member.name)
+			}
+			out = append(append(append(out, name...), ':'), value...)
 		}
 	}
 	return append(out, '}')

@@ -55,6 +55,19 @@ func getEndpointStats(c *call, q *spanQuery, _ *none) (out endpointStatsOut, _ e
 	return endpointStatsOut{Success: counts.Attempts.Succeeded, Fail: counts.Attempts.Failed, Canceled: counts.Ended.Cancelled}, nil
 }
 
+// attemptStatsOut is what endpointStatsOut is to newer clients.
+type attemptStatsOut struct {
+	like[endpointStatsOut]
+	Success  int64 `json:"success"`
+	Fail     int64 `json:"fail"`
+	Canceled int64 `json:"canceled"`
+}
+
+func getAttemptStats(c *call, q *spanQuery, body *none) (attemptStatsOut, error) {
+	all, err := getEndpointStats(c, q, body)
+	return attemptStatsOut{Success: all.Success, Fail: all.Fail, Canceled: all.Canceled}, err
+}
+
 // spanNames are a query's words for the ends of a span.
 var spanNames = wireNames{"from": "since", "to": "until"}
 

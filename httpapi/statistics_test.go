@@ -11,6 +11,8 @@ func TestStatistics(t *testing.T) {
 		w := newWorld(t, worldOptions{store: st})
 		settle(w)
 		good, bad := "/app/acme/endpoint/orders/stats", "/app/acme/endpoint/down/stats"
+		w.play("attempts, to newer clients", scenario{path: "/app/acme/endpoint/down/attempt-stats", status: 200, want: []string{`{"success":0,"fail":1,"canceled":0}`}})
+		w.play("attempts of none", scenario{path: "/app/acme/endpoint/none/attempt-stats", status: 404})
 		w.play("succeeded", scenario{path: good, status: 200, want: []string{`{"success":2,"pending":0,"sending":0,"fail":0,"canceled":0}`}})
 		w.play("failed", scenario{path: bad, status: 200, want: []string{`"success":0`, `"fail":1`}})
 		w.play("long ago", scenario{path: bad + "?since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z", status: 200, want: []string{`"fail":0`}})

@@ -249,6 +249,11 @@ func operations() []*operation {
 			about:   "Over 28 days at most. The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
 		}, getEndpointStats),
 		serves(operation{
+			name: "endpoint.get-attempt-stats", method: get, path: ep + "/attempt-stats", scope: application, needs: access.View, status: ok,
+			summary: "Count an endpoint's attempts by what came of them",
+			about:   "Over 28 days at most. The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
+		}, getAttemptStats),
+		serves(operation{
 			name: "endpoint.send-example", method: post, path: ep + "/send-example", scope: application, needs: access.CreateAttempts, status: ok,
 			once: true, summary: "Send an example of an event type to an endpoint",
 			about:    "A message like any other, but for this endpoint only, and whatever event types and channels that listens to.",

@@ -250,6 +250,35 @@ test("a message is sent again, and shown where it was tried", async () => {
   failing = false;
 });
 
+test("what failed is recovered, and what was missed is replayed", async () => {
+  const app = await application("recover");
+  await svix.endpoint.create(app.id, { url: `${base}/fail`, uid: "fails" });
+  const since = new Date(Date.now() - 60_000);
+  failing = true;
+  const failed = await svix.message.create(app.id, { eventType: "js.recover", payload: {} });
+  await arrived((r) => r.headers["webhook-id"] === failed.id);
+  await eventually(() => svix.messageAttempt.listByMsg(app.id, failed.id), (page) => page.data.length === 1);
+  failing = false;
+  const task = await svix.endpoint.recover(app.id, "fails", { since });
+  assert.match(task.id, /^qtask_/);
+  assert.equal(task.task, "endpoint.recover");
+  await arrived((r) => r.headers["webhook-id"] === failed.id);
+  const done = await eventually(() => svix.backgroundTask.get(task.id), (t) => t.status !== "running");
+  assert.equal(done.status, "finished");
+  assert.ok((await svix.backgroundTask.list({ limit: 250 })).data.some((t) => t.id === task.id));
+
+  await svix.endpoint.create(app.id, { url: `${base}/ok/late`, uid: "late" });
+  const replay = await svix.endpoint.replayMissing(app.id, "late", { since });
+  assert.equal(replay.task, "endpoint.replay");
+  await arrived((r) => r.headers["webhook-id"] === failed.id && r.path === "/ok/late");
+  await eventually(() => svix.messageAttempt.listAttemptedMessages(app.id, "late", { status: 0 }), (page) => page.data.length === 1);
+  const bulk = await svix.endpoint.bulkReplay(app.id, "late", { since, status: 0 });
+  assert.equal(bulk.task, "endpoint.bulk-replay");
+  await arrived((r) => r.headers["webhook-id"] === failed.id && r.path === "/ok/late");
+  const stats = await eventually(() => svix.endpoint.getStats(app.id, "fails"), (s) => s.success >= 1);
+  assert.deepEqual([stats.fail, stats.canceled, stats.pending, stats.sending], [1, 0, 0, 0]);
+});
+
 test("tags, and messages that wait for their time", async () => {
   const app = await application("later");
   await svix.endpoint.create(app.id, { url: `${base}/ok`, uid: "ep" });

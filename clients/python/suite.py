@@ -18,6 +18,7 @@ from svix.api import (
     ApplicationListOptions,
     EndpointListOptions,
     EventTypeListOptions,
+    MessageAttemptListAttemptedMessagesOptions,
     MessageAttemptListByEndpointOptions,
     MessageAttemptListByMsgOptions,
     MessageListOptions,
@@ -297,6 +298,38 @@ class Suite(unittest.TestCase):
         status = models.MessageStatus
         self.assertEqual([(p.id, p.status) for p in places], [(ok.id, status.SUCCESS), (fails.id, status.FAIL)])
         Receiver.failing = False
+
+    def test_what_failed_is_recovered_and_what_was_missed_is_replayed(self):
+        app = self.application("recover")
+        self.endpoint(app, uid="fails", url=self.base + "/fail")
+        since = datetime.now(timezone.utc) - timedelta(minutes=1)
+        Receiver.failing = True
+        failed = self.message(app)
+        await_message(failed.id)
+        eventually(lambda: svix.message_attempt.list_by_msg(app.id, failed.id).data, lambda data: len(data) == 1)
+        Receiver.failing = False
+        task = svix.endpoint.recover(app.id, "fails", models.RecoverIn(since=since))
+        self.assertEqual(task.task, models.BackgroundTaskType.ENDPOINT_RECOVER)
+        await_message(failed.id)
+        running = models.BackgroundTaskStatus.RUNNING
+        done = eventually(lambda: svix.background_task.get(task.id), lambda task: task.status != running)
+        self.assertEqual(done.status, models.BackgroundTaskStatus.FINISHED)
+        self.assertIn(task.id, [task.id for task in svix.background_task.list().data])
+
+        self.endpoint(app, uid="late", url=self.base + "/late")
+        svix.endpoint.replay_missing(app.id, "late", models.ReplayIn(since=since))
+        late = lambda path, headers, _: path == "/late" and headers["webhook-id"] == failed.id
+        await_request(late)
+        recorded = MessageAttemptListAttemptedMessagesOptions(status=models.MessageStatus.SUCCESS)
+        attempted = svix.message_attempt.list_attempted_messages
+        eventually(lambda: attempted(app.id, "late", recorded).data, lambda data: len(data) == 1)
+        succeeded = models.BulkReplayIn(since=since, status=models.MessageStatus.SUCCESS)
+        svix.endpoint.bulk_replay(app.id, "late", succeeded)
+        await_request(late)
+        stats = eventually(lambda: svix.endpoint.get_stats(app.id, "fails"), lambda stats: stats.success >= 1)
+        self.assertEqual((stats.fail, stats.canceled), (1, 0))
+        if hasattr(svix.endpoint, "get_attempt_stats"):  # newer clients have it
+            self.assertEqual(svix.endpoint.get_attempt_stats(app.id, "fails").fail, 1)
 
     def test_tags_and_messages_that_wait_for_their_time(self):
         app = self.application("later")
