@@ -26,7 +26,7 @@ type attemptOut struct {
 	Status     int                `json:"status" is:"enum=0|2" doc:"0 succeeded, 2 failed."`
 	StatusText string             `json:"statusText" is:"enum=success|fail" doc:"The status in words."`
 	StatusCode int                `json:"responseStatusCode" doc:"Of the answer; 0 where there was none."`
-	Response   string             `json:"response" doc:"The first 20,000 bytes of the answer, in base64 where they are no text; the reason, where there was no answer; {} where it was not asked for."`
+	Response   string             `json:"response" doc:"The first 20,000 bytes of the answer, in base64 where they are no text; the reason, where there was no answer; {} where it was not asked for; EXPUNGED where it was deleted."`
 	DurationMS int64              `json:"responseDurationMs" doc:"What the attempt took, to the last byte."`
 	Trigger    int                `json:"triggerType" is:"enum=0|1" doc:"0 by schedule, 1 by hand."`
 	Timestamp  instant            `json:"timestamp" doc:"When it began."`
@@ -42,7 +42,10 @@ func showAttempt(a *webhook.Attempt, content bool) attemptOut {
 	if a.Succeeded {
 		out.Status, out.StatusText = statusSuccess, "success"
 	}
-	if content {
+	switch {
+	case a.Expunged:
+		out.Response = "EXPUNGED"
+	case content:
 		out.Response = responseText(a.Response)
 	}
 	return out

@@ -51,6 +51,7 @@ var samples = map[string]string{
 	"delivery.preview-resend-where":               `{"state":"cancelled"}`,
 	"delivery.cancel-where":                       `{"state":"waiting"}`,
 	"delivery.preview-cancel-where":               `{"state":"waiting"}`,
+	"application.update-retention":                `{"payloadDays":30}`,
 	"message.create":                              `{"eventType":"acme.type","payload":{}}`,
 	"message.create-batch":                        `{"messages":[{"eventType":"acme.type","payload":{}}]}`,
 	"operational-webhook-endpoint.create":         `{"url":"https://sample.example"}`,

@@ -31,7 +31,7 @@ func TestBatches(t *testing.T) {
 		w.play("they are there", scenario{path: "/app/acme/msg/one", status: 200, want: []string{`"payload":{"n":1}`}})
 		w.play("a message may be called batch", scenario{method: "POST", path: path, body: `{"messages":[{"eventType":"a","eventId":"batch","payload":{"n":3}}]}`, status: 202})
 		w.play("and be asked for", scenario{path: path, status: 200, want: []string{`"n":3`}})
-		w.play("other methods are not there", scenario{method: "DELETE", path: path, status: 405})
+		w.play("other methods are not there", scenario{method: "PUT", path: path, status: 405})
 		w.play("no such application", scenario{method: "POST", path: "/app/none/msg/batch", body: `{"messages":[{"eventType":"a","payload":{}}]}`, status: 404, want: []string{"Application not found"}})
 		w.play("no such application, nothing valid", scenario{method: "POST", path: "/app/none/msg/batch", body: `{"messages":[{}]}`, status: 404})
 		for body, field := range map[string]string{

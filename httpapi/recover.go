@@ -27,10 +27,13 @@ type recoverIn struct {
 	rest
 }
 
-func (in *recoverIn) check(bad *faults) {
-	if in.Since.Given && in.Since.Value.Before(in.Until.or(time.Now()).Add(-mostRecovered)) {
+// reaches refuses a time too long before the other, which by default is the present.
+func (in *recoverIn) reaches() error {
+	var bad faults
+	if in.Since.Value.Before(in.Until.or(time.Now()).Add(-mostRecovered)) {
 		bad.add("must not be more than 14 days before until", "body", "since")
 	}
+	return bad.err()
 }
 
 func (in *recoverIn) window() neohook.Window {
@@ -55,6 +58,9 @@ func (c *call) start(missing string, begin func(*neohook.Organisation) (webhook.
 }
 
 func startRecover(c *call, _ *none, in *recoverIn) (taskOut, error) {
+	if err := in.reaches(); err != nil {
+		return taskOut{}, err
+	}
 	return c.start("Endpoint", func(org *neohook.Organisation) (webhook.Job, error) {
 		return org.Recover(c.ctx(), c.tenant(), c.endpoint(), in.window())
 	})
@@ -78,6 +84,9 @@ func showPreview(found neohook.Preview) previewOut {
 }
 
 func previewRecover(c *call, _ *none, in *recoverIn) (previewOut, error) {
+	if err := in.reaches(); err != nil {
+		return previewOut{}, err
+	}
 	found, err := c.org.PreviewRecover(c.ctx(), c.tenant(), c.endpoint(), in.window())
 	return showPreview(found), c.missing(err, "Endpoint")
 }

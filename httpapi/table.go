@@ -114,6 +114,20 @@ func operations() []*operation {
 		}, deleteApplication),
 
 		serves(operation{
+			name: "application.get-retention", method: get, path: app + "/retention", scope: application, needs: access.View, status: ok,
+			summary: "Get how long is kept what an application's messages leave behind",
+		}, getRetention),
+		serves(operation{
+			name: "application.update-retention", method: put, path: app + "/retention", scope: organisationOnly, needs: access.Administer, status: ok,
+			summary: "Set how long is kept what an application's messages leave behind",
+			about:   "It holds for what is stored already, too. What has not ended is kept in any case.", names: retentionNames,
+		}, putRetention),
+		serves(operation{
+			name: "application.expunge", method: post, path: app + "/expunge", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Delete an application with everything that is kept of it",
+			about:   "It can't be undone. An application that was deleted before is named by its id. It may take long, and goes on when nobody waits.",
+		}, expungeApplication),
+		serves(operation{
 			name: "application.pause", method: post, path: app + "/pause", scope: organisationOnly, needs: access.Administer, status: silent,
 			summary: "Send nothing to an application's endpoints for now",
 			about:   "Messages are accepted, and their deliveries wait until it is resumed. What is in flight ends. Nothing is disabled meanwhile.",
@@ -331,6 +345,21 @@ func operations() []*operation {
 		}, cancelMessage),
 
 		serves(operation{
+			name: "message.expunge-content", method: del, path: msg + "/content", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Delete a message's payload",
+			about: "From memory and from the server's files, before the answer is given. What is open of it is cancelled; it can't be sent again. " +
+				"To delete it again is no error.",
+		}, expungePayload),
+		serves(operation{
+			name: "message.expunge", method: del, path: msg, scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Delete a message with all that is kept of it", about: "Its deliveries, its attempts, and what was counted of it.",
+		}, expungeMessage),
+		serves(operation{
+			name: "message.expunge-all-contents", method: post, path: app + "/msg/expunge-all-contents", scope: organisationOnly, needs: access.Administer,
+			status: accepted, summary: "Delete the payloads of all messages of an application",
+			about: "Of those that were accepted before. It may take long, and goes on when nobody waits; when it is answered it has been carried out.",
+		}, expungePayloads),
+		serves(operation{
 			name: "message-attempt.list-by-endpoint", method: get, path: app + "/attempt/endpoint/{endpoint_id}",
 			scope: application, needs: access.View, status: ok, summary: "List the attempts made at an endpoint",
 		}, listAttemptsByEndpoint),
@@ -343,6 +372,10 @@ func operations() []*operation {
 			scope: application, needs: access.View, status: ok, summary: "Get an attempt",
 		}, getAttempt),
 
+		serves(operation{
+			name: "message-attempt.expunge-content", method: del, path: msg + "/attempt/{attempt_id}/content", scope: organisationOnly, needs: access.Administer, status: silent,
+			summary: "Delete what an attempt was answered",
+		}, expungeResponse),
 		serves(operation{
 			name: "message-attempt.resend", method: post, path: delivery + "/resend", scope: application, needs: access.CreateAttempts, status: accepted,
 			once: true, summary: "Send a message to an endpoint once more",
