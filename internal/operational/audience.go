@@ -10,7 +10,7 @@ import (
 // is announced to nobody.
 type audience struct {
 	mu      sync.RWMutex
-	tenants map[store.TenantKey]listener // operational ones, deleted ones included
+	tenants map[store.TenantKey]listener // operational ones that have, or had, an endpoint
 	owners  map[string]store.TenantKey   // by organisation, of those that hear of anything
 }
 
@@ -23,21 +23,34 @@ type listener struct {
 
 func (l *listener) hears(eventType string) bool { return l.all || l.types[eventType] }
 
-// put notes what a tenant hears of: nothing, where it was deleted.
+// put notes what a tenant hears of.
 func (a *audience) put(tenant store.TenantKey, l listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.remove(tenant)
 	if a.tenants == nil {
 		a.tenants, a.owners = make(map[store.TenantKey]listener), make(map[string]store.TenantKey)
-	}
-	// Its organisation may have passed to another tenant by now.
-	if before := a.tenants[tenant].organisation; a.owners[before] == tenant {
-		delete(a.owners, before)
 	}
 	a.tenants[tenant] = l
 	if l.organisation != "" && (l.all || len(l.types) > 0) {
 		a.owners[l.organisation] = tenant
 	}
+}
+
+// drop forgets a tenant that was deleted.
+func (a *audience) drop(tenant store.TenantKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.remove(tenant)
+}
+
+// remove takes a tenant out. The mutex is held.
+func (a *audience) remove(tenant store.TenantKey) {
+	// Its organisation may have passed to another tenant by now.
+	if organisation := a.tenants[tenant].organisation; a.owners[organisation] == tenant {
+		delete(a.owners, organisation)
+	}
+	delete(a.tenants, tenant)
 }
 
 func (a *audience) knows(tenant store.TenantKey) (listener, bool) {

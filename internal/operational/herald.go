@@ -106,21 +106,26 @@ func (h *Herald) read(ctx context.Context, tenant store.TenantKey) error {
 	h.reading.Lock()
 	defer h.reading.Unlock()
 	routes, err := h.routes.Routes(ctx, tenant)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		h.audience.drop(tenant)
+	case err != nil:
 		return err
+	default:
+		h.audience.put(tenant, listenerOf(routes))
 	}
-	var l listener
-	if err == nil {
-		l = listener{organisation: routes.Tenant.UID, types: make(map[string]bool)}
-		for _, known := range EventTypes() {
-			if len(routes.Match(known.Name, nil)) > 0 {
-				l.types[known.Name] = true
-			}
-		}
-	}
-	h.audience.put(tenant, l)
 	h.listening.Store(h.audience.listens())
 	return nil
+}
+
+func listenerOf(routes *routing.Routes) listener {
+	l := listener{organisation: routes.Tenant.UID, types: make(map[string]bool)}
+	for _, known := range EventTypes() {
+		if len(routes.Match(known.Name, nil)) > 0 {
+			l.types[known.Name] = true
+		}
+	}
+	return l
 }
 
 // Announce returns announcements of these types, those of which somebody in the
