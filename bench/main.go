@@ -7,6 +7,8 @@
 //	go run ./bench -profile cpu.out a CPU profile of the server during the throughput part
 //	go run ./bench isolation        latency of good receivers beside hundreds and thousands that hang
 //	go run ./bench backlog          latency of one tenant beside a million waiting deliveries of another
+//	go run ./bench -minutes 10 retention
+//	                                a SQLite store alone, deleting as fast as it inserts
 //
 // It builds and starts the server itself, on loopback and a throw-away folder. Figures of
 // one run may be compared with each other; those of two runs, on a machine with other
@@ -29,6 +31,7 @@ type settings struct {
 	rate       int
 	latencies  int
 	profile    string
+	minutes    float64
 }
 
 func main() {
@@ -47,19 +50,24 @@ func main() {
 	flag.IntVar(&s.rate, "rate", 50, "events per second of the latency part")
 	flag.IntVar(&s.latencies, "latencies", 500, "events of the latency part")
 	flag.StringVar(&s.profile, "profile", "", "write a CPU profile of the server's throughput part to this file")
+	flag.Float64Var(&s.minutes, "minutes", 1, "length of the retention part")
 	flag.Parse()
 	parts := map[string]func(context.Context, settings, *api, *server, *receiverProcess) error{
 		"": standard, "isolation": isolation, "backlog": backlog,
 	}
 	part, known := parts[flag.Arg(0)]
+	work := func(ctx context.Context) error { return run(ctx, s, part) }
+	if flag.Arg(0) == "retention" {
+		work, known = func(ctx context.Context) error { return retention(ctx, s) }, true
+	}
 	if !known {
-		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation or backlog (flags come before it)\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation, backlog or retention (flags come before it)\n", flag.Arg(0))
 		os.Exit(2)
 	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, s, part); err != nil {
+	if err := work(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
