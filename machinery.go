@@ -40,22 +40,23 @@ const (
 // machinery is what moves events from Publish to the endpoints. Arrows of data: intake →
 // writer → lanes → sender → outcomes → writer.
 type machinery struct {
-	intake   *intake.Queue
-	outcomes *outcome.Queue
-	failing  *failing.Watch
-	lanes    *dispatch.Dispatcher
-	writer   *commit.Writer
-	tally    *tally
-	quota    *quota.Quota
-	space    *space
-	probes   probes
-	feed     *feed.Feed
-	era      string // of the feed's numbers
-	deferred *deferral.Clock
-	outbox   *outbox.Promoter
-	jobs     *job.Runner
-	herald   *operational.Herald
-	keeper   *retention.Keeper
+	intake    *intake.Queue
+	outcomes  *outcome.Queue
+	failing   *failing.Watch
+	lanes     *dispatch.Dispatcher
+	writer    *commit.Writer
+	tally     *tally
+	quota     *quota.Quota
+	space     *space
+	probes    probes
+	feed      *feed.Feed
+	era       string // of the feed's numbers
+	deferred  *deferral.Clock
+	outbox    *outbox.Promoter
+	jobs      *job.Runner
+	herald    *operational.Herald
+	keeper    *retention.Keeper
+	footprint *footprint
 	// sending is the adapter; adapter is the engine's own, nil where Options has one.
 	sending webhook.Adapter
 	adapter *httpadapter.Adapter
@@ -94,6 +95,7 @@ func (e *Engine) assemble() error {
 	e.writer = commit.New(watchedStore{e.store, e.tally, func(n int) { e.outbox.Added(n) }}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
 	e.assemblePromotion()
 	e.assembleJobs()
+	e.footprint = newFootprint(e.store, e.opts.Logger)
 	e.keeper = retention.New(retention.Parts{
 		Store: e.store, Writer: e.writer, Lanes: e.lanes, Defaults: e.opts.Retention, Ended: e.expunged, Log: e.opts.Logger,
 	})

@@ -35,7 +35,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
 	var loops sync.WaitGroup
-	for _, loop := range []func(context.Context){e.watchFailing, e.deferred.Run, e.outbox.Run, e.keepCounts, e.keeper.Run} {
+	for _, loop := range []func(context.Context){e.watchFailing, e.deferred.Run, e.outbox.Run, e.keepCounts, e.keeper.Run, e.footprint.run} {
 		loops.Go(func() { loop(watching) })
 	}
 	loops.Go(func() { e.jobs.Run(ctx) })

@@ -2,6 +2,7 @@ package neohook
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/neohook/neohook/adapter/httpadapter"
@@ -98,6 +99,14 @@ type StoreStats struct {
 	// known, or not watched.
 	FreeBytes    int64
 	MinFreeBytes int64
+
+	// Bytes is what the store's data take, of which UnusedBytes are filled again before it
+	// grows, and LogBytes its write-ahead log. TableBytes is what each table takes. They
+	// are 0 where the store can't tell; else they are measured in the background, within a
+	// moment from when Stats is asked for, and are at most a minute older than the Stats
+	// before.
+	Bytes, UnusedBytes, LogBytes int64
+	TableBytes                   map[string]int64
 }
 
 // LaneStats are of deliveries in memory.
@@ -209,6 +218,9 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Store.MinFreeBytes = max(-1, e.opts.MinFreeBytes)
 	s.Lanes, s.Paused = e.laneStats(), e.Paused()
 	s.Retention = e.retentionStats()
+	size := e.footprint.latest()
+	s.Store.Bytes, s.Store.UnusedBytes, s.Store.LogBytes = size.Total, size.Unused, size.Log
+	s.Store.TableBytes = maps.Clone(size.Tables)
 	s.Deferred.Late = e.deferred.Late(time.Now())
 	box := e.outbox.Stats()
 	s.Outbox = OutboxStats{Waiting: box.Waiting, MaxWaiting: outbox.Most, Accepted: box.Accepted, Dropped: box.Refused + e.herald.Shed()}

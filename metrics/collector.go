@@ -28,7 +28,7 @@ func (c *Collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range histograms {
 		out <- one.desc
 	}
-	for _, desc := range []*prometheus.Desc{refused, attempts, ended, dueEndpoints, dueDeliveries, dueAge, health} {
+	for _, desc := range []*prometheus.Desc{refused, attempts, ended, dueEndpoints, dueDeliveries, dueAge, tableBytes, deleted, health} {
 		out <- desc
 	}
 	for _, one := range adapter {
@@ -57,6 +57,12 @@ func (c *Collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for _, ending := range endings(&s) {
 		send(ended, prometheus.CounterValue, float64(s.Attempts.Ended[ending]), ending.State.String(), string(ending.Reason))
+	}
+	for table, bytes := range s.Store.TableBytes {
+		send(tableBytes, prometheus.GaugeValue, float64(bytes), table)
+	}
+	for what, count := range map[string]uint64{"payloads": s.Retention.Payloads, "attempts": s.Retention.Attempts, "events": s.Retention.Events} {
+		send(deleted, prometheus.CounterValue, float64(count), what)
 	}
 	for wait, due := range s.Lanes.Due {
 		send(dueEndpoints, prometheus.GaugeValue, float64(due.Endpoints), string(wait))

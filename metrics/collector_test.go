@@ -26,7 +26,7 @@ func sample() *fixed {
 	h := neohook.Histogram{Bounds: []float64{1, 2}, Counts: []uint64{3, 4, 5}, Sum: 20}
 	return &fixed{
 		Publish: neohook.PublishStats{Accepted: 7, Refused: map[neohook.Refusal]uint64{neohook.Refusal(neohook.QueueFull): 2}},
-		Store:   neohook.StoreStats{CommitTime: h, Events: h, Outcomes: h},
+		Store:   neohook.StoreStats{CommitTime: h, Events: h, Outcomes: h, TableBytes: map[string]int64{"event": 8192}},
 		Lanes: neohook.LaneStats{Due: map[neohook.Wait]neohook.DueStats{
 			neohook.WaitTurn:    {Endpoints: 1, Deliveries: 2, Oldest: 1500 * time.Millisecond},
 			neohook.WaitBreaker: {Endpoints: 3, Deliveries: 40, Oldest: time.Hour},
@@ -75,6 +75,9 @@ neohook_deliveries_ended_total{reason="endpoint_deleted",state="cancelled"} 8
 # HELP neohook_lag_seconds Age of the oldest due delivery in memory that waits for nothing but the engine: its turn, or a place among slow attempts.
 # TYPE neohook_lag_seconds gauge
 neohook_lag_seconds 1.5
+# HELP neohook_store_table_bytes Bytes that a table takes with its indexes; long_values is what long values of any table take beyond their row, schema the schema.
+# TYPE neohook_store_table_bytes gauge
+neohook_store_table_bytes{table="event"} 8192
 # HELP neohook_adapter_health 1 for what the HTTP adapter is: healthy, degraded or unhealthy.
 # TYPE neohook_adapter_health gauge
 neohook_adapter_health{status="degraded"} 1
@@ -82,7 +85,7 @@ neohook_adapter_health{status="healthy"} 0
 neohook_adapter_health{status="unhealthy"} 0
 `
 	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "neohook_attempts_total", "neohook_commit_events",
-		"neohook_deliveries_ended_total", "neohook_lag_seconds", "neohook_adapter_health")
+		"neohook_deliveries_ended_total", "neohook_lag_seconds", "neohook_store_table_bytes", "neohook_adapter_health")
 	if err != nil {
 		t.Error(err)
 	}
@@ -104,7 +107,7 @@ func TestNoPartOfTheStatsIsLeftOut(t *testing.T) {
 		return text.String()
 	}
 	none := scrape(fixed{})
-	for _, part := range []string{"Publish", "Store", "Lanes"} {
+	for _, part := range []string{"Publish", "Store", "Lanes", "Retention"} {
 		fields := reflect.TypeOf(fixed{})
 		group, _ := fields.FieldByName(part)
 		for i := range group.Type.NumField() {

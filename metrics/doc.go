@@ -6,6 +6,6 @@
 // from neohook.Engine.Stats and leave this package, and with it the Prometheus client,
 // out.
 //
-// A scrape looks at every endpoint that has something to send, in memory; nothing is read
-// from the store.
+// A scrape looks at every endpoint that has something to send, in memory. Nothing is read
+// from the store, but for the sizes of its tables: in the background, once a minute at most.
 package metrics

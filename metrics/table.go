@@ -60,6 +60,14 @@ var plain = []metric[stats]{
 	counter("commit_failures_total", "Transactions that the store did not take.", func(s *stats) uint64 { return s.Store.CommitFailures }),
 	gauge("store_free_bytes", "Bytes that can still be written where the store is; -1 where the store can't tell.", func(s *stats) int64 { return s.Store.FreeBytes }),
 	gauge("store_free_bytes_minimum", "Bytes that must be free there, or events are refused; -1 where that is not watched.", func(s *stats) int64 { return s.Store.MinFreeBytes }),
+	gauge("store_bytes", "Bytes that the store's data take, its write-ahead log aside; 0 where the store can't tell, or was not asked before.", func(s *stats) int64 { return s.Store.Bytes }),
+	gauge("store_unused_bytes", "Bytes of these that nothing is in: they are filled again before the store grows.", func(s *stats) int64 { return s.Store.UnusedBytes }),
+	gauge("store_log_bytes", "Bytes of the store's write-ahead log.", func(s *stats) int64 { return s.Store.LogBytes }),
+
+	gauge("retention_expunges_queued", "Deletions of all of a tenant, or of all its payloads, that were asked for and are not done.", func(s *stats) int { return s.Retention.Expunges }),
+	seconds("retention_behind_seconds", "For how long more has had its time than was deleted; 0 where all was.", func(s *stats) time.Duration { return s.Retention.Behind }),
+	gauge("retention_resting", "1 where nothing is deleted by time for now, as the clock has jumped.", func(s *stats) int { return s.Retention.Resting }),
+
 	gauge("outcomes_queued", "Outcomes of attempts that wait to be stored.", func(s *stats) int { return s.Store.Unstored }),
 
 	gauge("paused", "1 while everything is paused, else 0.", paused),
@@ -110,6 +118,9 @@ var (
 	dueEndpoints  = describe("due_endpoints", "Endpoints with due deliveries in memory, by what these wait for: resume (paused), breaker, receiver (asked for quiet), rate, predecessor (ordered), endpoint (its concurrency), slow (a place among slow attempts), turn.", "waits_for")
 	dueDeliveries = describe("due_deliveries", "Due deliveries in memory that have not begun, by what they wait for.", "waits_for")
 	dueAge        = describe("due_age_seconds", "Age of the oldest due delivery in memory that has not begun, by what it waits for.", "waits_for")
+
+	tableBytes = describe("store_table_bytes", "Bytes that a table takes with its indexes; long_values is what long values of any table take beyond their row, schema the schema.", "table")
+	deleted    = describe("retention_deleted_total", "What has had its time and was deleted: payloads, attempts, events (whose payloads are not counted).", "what")
 
 	health = describe("adapter_health", "1 for what the HTTP adapter is: healthy, degraded or unhealthy.", "status")
 )

@@ -39,6 +39,9 @@ type settings struct {
 	PublishWait         span     `placeholder:"TIME" default:"5s" help:"How long an event waits for its turn to be stored before the answer is 503."`
 	JobRate             count    `placeholder:"N" default:"200" help:"How many deliveries a second a job sends that does not say itself: to recover, replay or resend. At most 5000."`
 	DisableAfter        span     `placeholder:"TIME" default:"120h" help:"How long an endpoint may fail without a success until it is disabled; 0s is for ever."`
+	KeepEvents          keep     `placeholder:"TIME" default:"2160h" help:"How long events are kept, with how their deliveries ended, 24h to 87600h; tenants may have times of their own."`
+	KeepPayloads        keep     `placeholder:"TIME" default:"0s" help:"How long their payloads are; 0s is 2160h, or as long as events where that is less."`
+	KeepAttempts        keep     `placeholder:"TIME" default:"0s" help:"The same of attempts and what was answered, since they began."`
 	MaxTenantBacklog    limit    `placeholder:"N" default:"10000000" help:"Most open deliveries of a tenant; beyond it the answer is 429. With none there is no limit."`
 	MaxTenantEndpoints  limit    `placeholder:"N" default:"500" help:"Most endpoints of a tenant. With none there is no limit."`
 	MinFree             size     `placeholder:"SIZE" default:"256MiB" help:"What must be free on the disk of the data folder to accept events; outcomes are stored all the same."`

@@ -103,6 +103,24 @@ func (s span) String() string { return time.Duration(s).String() }
 // MarshalText returns the time with its units.
 func (s span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// keep is how long something is kept, within the bounds of a webhook.Retention; 0 is a
+// default.
+type keep time.Duration
+
+func (k *keep) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil || d != 0 && (d < webhook.MinRetention || d > webhook.MaxRetention) {
+		return fmt.Errorf("%q is not a time from %v to %v, as 720h", text, span(webhook.MinRetention), span(webhook.MaxRetention))
+	}
+	*k = keep(d)
+	return nil
+}
+
+func (k keep) String() string { return time.Duration(k).String() }
+
+// MarshalText returns the time with its units.
+func (k keep) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // schedule is waits between attempts.
 type schedule webhook.Schedule
 

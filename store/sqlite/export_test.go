@@ -167,3 +167,23 @@ func InFreeSpace(file []byte, at int) bool {
 	end := cap(page) - cap(free) + len(free) // free is a part of page
 	return at%pageSize < end && at%pageSize >= end-len(free)
 }
+
+// PageBytes asks SQLite what the pages of each table come to, those of long values apart.
+func (s *Store) PageBytes(ctx context.Context) map[string]int64 {
+	bytes := make(map[string]int64)
+	_ = s.read(ctx, func(ctx context.Context, c *conn) error {
+		for r, err := range c.rows(ctx, `SELECT coalesce(tbl_name, dbstat.name), sum(pgsize), pagetype = 'overflow' FROM dbstat
+			LEFT JOIN sqlite_schema ON sqlite_schema.name = dbstat.name GROUP BY 1, 3`) {
+			if err != nil {
+				return err
+			}
+			table, size := r.text(), r.int()
+			if r.bool() {
+				table = longValues
+			}
+			bytes[table] += size
+		}
+		return nil
+	})
+	return bytes
+}

@@ -160,14 +160,10 @@ func leftIn(number int64, page []byte) []byte {
 // freeSpace returns what is between the pointers and the cells of a page of a b-tree; the
 // format is that of https://sqlite.org/fileformat2.html, 1.6. Other pages have nothing.
 func freeSpace(number int64, page []byte) []byte {
-	const fileHeader = 100
 	if number >= mostPages || len(page) != pageSize {
 		return nil
 	}
-	header := 0
-	if number == 1 {
-		header = fileHeader
-	}
+	header := headerAt(number)
 	pointers := header
 	switch page[header] {
 	case 2, 5: // interior
@@ -183,6 +179,15 @@ func freeSpace(number int64, page []byte) []byte {
 		return nil
 	}
 	return page[pointers:cells]
+}
+
+// headerAt is where the header of a page begins: on the first, behind that of the file.
+func headerAt(number int64) int {
+	const fileHeader = 100
+	if number == 1 {
+		return fileHeader
+	}
+	return 0
 }
 
 func isZero(bytes []byte) bool {
