@@ -193,6 +193,54 @@ func ExampleOrganisation_Resend() {
 	// exhausted and recovered, after 2 attempts
 }
 
+// A receiver was down for a while. When it is mended, what has failed is sent again.
+func ExampleOrganisation_Recover() {
+	ctx, stop := context.WithCancel(context.Background())
+	keyset, err := neohook.NewKeyset()
+	check(err)
+	adapter := memadapter.New(memadapter.Reply{StatusCode: 503})
+	eng, err := neohook.New(ctx, memstore.New(), neohook.Options{
+		Keyset: keyset, Adapter: adapter, Schedule: webhook.Schedule{}, // no retries
+	})
+	check(err)
+	ended := make(chan error)
+	go func() { ended <- eng.Run(ctx) }()
+
+	_, err = eng.CreateTenant(ctx, webhook.Tenant{UID: "acme", Name: "Acme"})
+	check(err)
+	_, err = eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{UID: "main", URL: "https://acme.example/hook"})
+	check(err)
+	since := time.Now()
+	for range 3 {
+		_, err = eng.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{}`)})
+		check(err)
+	}
+	lost := neohook.DeliveryFilter{States: []webhook.State{webhook.Exhausted}}
+	for found := 0; found < 3; {
+		list, err := eng.DeliveriesAtEndpoint(ctx, "acme", "main", lost, neohook.Page{})
+		check(err)
+		found = len(list.Items)
+	}
+
+	adapter.Script(memadapter.Reply{StatusCode: 204})
+	preview, err := eng.PreviewRecover(ctx, "acme", "main", neohook.Window{Since: since})
+	check(err)
+	fmt.Println("would send", preview.Matched)
+	job, err := eng.Recover(ctx, "acme", "main", neohook.Window{Since: since})
+	check(err)
+	for job.State == webhook.JobRunning {
+		job, err = eng.Job(ctx, job.ID)
+		check(err)
+		<-time.After(time.Millisecond)
+	}
+	fmt.Println(job.State, "having sent", job.Progress.Made)
+	stop()
+	check(<-ended)
+	// Output:
+	// would send 3
+	// finished having sent 3
+}
+
 // A reminder that is sent in a week, unless the invoice is paid before.
 func ExampleOrganisation_CancelEvent() {
 	ctx, stop := context.WithCancel(context.Background())

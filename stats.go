@@ -25,6 +25,7 @@ type Stats struct {
 	Retention RetentionStats
 	Deferred  DeferredStats
 	Outbox    OutboxStats
+	Jobs      JobStats
 	// Adapter is what the engine's own adapter says of itself; nil where Options.Adapter
 	// was given.
 	Adapter *httpadapter.HealthReport
@@ -72,6 +73,14 @@ type DeferredStats struct {
 	Promoted uint64
 	// Late is for how long an event is due that was not promoted yet; 0 where there is none.
 	Late time.Duration
+}
+
+// JobStats are of what jobs have done.
+type JobStats struct {
+	Running int
+	// Examined is how many deliveries were looked at, and Made how many of them were sent
+	// or cancelled.
+	Examined, Made uint64
 }
 
 // OutboxStats are of events that are stored with what they tell of, and accepted a moment
@@ -224,6 +233,7 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Deferred.Late = e.deferred.Late(time.Now())
 	box := e.outbox.Stats()
 	s.Outbox = OutboxStats{Waiting: box.Waiting, MaxWaiting: outbox.Most, Accepted: box.Accepted, Dropped: box.Refused + e.herald.Shed()}
+	s.Jobs = JobStats(e.jobs.Stats())
 	if e.adapter != nil {
 		report := e.adapter.HealthCheck(ctx)
 		s.Adapter = &report

@@ -57,6 +57,10 @@ var plain = []metric[stats]{
 	counter("outbox_accepted_total", "Operational events that were accepted.", func(s *stats) uint64 { return s.Outbox.Accepted }),
 	counter("outbox_dropped_total", "Operational events that were dropped: too many waited, or whoever is told has too many open deliveries.", func(s *stats) uint64 { return s.Outbox.Dropped }),
 
+	gauge("jobs_running", "Jobs that run: to recover, replay, resend or cancel deliveries.", func(s *stats) int { return s.Jobs.Running }),
+	counter("jobs_examined_total", "Deliveries that jobs have looked at.", func(s *stats) uint64 { return s.Jobs.Examined }),
+	counter("jobs_made_total", "Deliveries that jobs have sent or cancelled.", func(s *stats) uint64 { return s.Jobs.Made }),
+
 	counter("commit_failures_total", "Transactions that the store did not take.", func(s *stats) uint64 { return s.Store.CommitFailures }),
 	gauge("store_free_bytes", "Bytes that can still be written where the store is; -1 where the store can't tell.", func(s *stats) int64 { return s.Store.FreeBytes }),
 	gauge("store_free_bytes_minimum", "Bytes that must be free there, or events are refused; -1 where that is not watched.", func(s *stats) int64 { return s.Store.MinFreeBytes }),

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -82,6 +83,9 @@ type Runner struct {
 	limits Limits
 	bell   chan struct{}
 
+	examined, made atomic.Uint64
+	count          atomic.Int64 // of those that run
+
 	running []*run // of the one goroutine
 	swept   time.Time
 
@@ -108,6 +112,17 @@ func New(parts Parts, limits Limits) *Runner {
 		Parts: parts, limits: limits.withDefaults(),
 		bell: make(chan struct{}, 1), ended: make(map[store.JobKey]struct{}),
 	}
+}
+
+// Stats are what jobs have done since the Runner was made.
+type Stats struct {
+	Running        int
+	Examined, Made uint64
+}
+
+// Stats returns the counts.
+func (r *Runner) Stats() Stats {
+	return Stats{Running: int(r.count.Load()), Examined: r.examined.Load(), Made: r.made.Load()}
 }
 
 // Add runs a job that was stored.
@@ -147,6 +162,7 @@ func (r *Runner) Run(ctx context.Context) {
 	r.load(ctx)
 	for ctx.Err() == nil {
 		r.takeIn(ctx)
+		r.count.Store(int64(len(r.running)))
 		next := r.next()
 		if next == nil {
 			wait(ctx, r.bell, 0)

@@ -64,6 +64,7 @@ func (r *Runner) step(ctx context.Context, of *run, now time.Time) (time.Duratio
 	if err != nil {
 		return 0, err
 	}
+	r.examined.Add(uint64(read.Examined)) //nolint:gosec // not negative
 	before, unstored := of.job.JobProgress, of.unstored
 	step := of.visit(at, &ep, &read, now)
 	if err := r.keep(ctx, of, step, &ep, now); err != nil { // it will be visited again
@@ -156,7 +157,9 @@ func (r *Runner) keep(ctx context.Context, of *run, step store.JobStep, ep *stor
 			return err
 		}
 		of.follow(&step)
-		r.Told(time.Now(), stored(of.job.Tenant, &step, &made))
+		told := stored(of.job.Tenant, &step, &made)
+		r.made.Add(uint64(len(told.Sends) + len(told.Openings) + len(told.Cancelled)))
+		r.Told(time.Now(), told)
 		return nil
 	})
 }
