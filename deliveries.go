@@ -94,7 +94,7 @@ func (o *Organisation) showDelivery(owner *store.Tenant, at *store.Endpoint) fun
 		shown := EndpointDelivery{Standing: o.showStanding(&d.Of, &d.DeliveryRecord, endpoint), Of: event(&d.Of)}
 		if d.Last != nil {
 			last := o.showAttempt(&store.LoggedAttempt{
-				Attempt: *d.Last, Event: d.Event, Endpoint: d.Endpoint, EventType: d.Of.Type, Channels: d.Of.Channels,
+				Attempt: *d.Last, Event: d.Event, Endpoint: d.Endpoint, EventType: d.Of.Type, Channels: d.Of.Channels, Tags: d.Of.Tags,
 				EventAcceptedAt: d.Of.AcceptedAt, EndpointCreatedAt: at.CreatedAt,
 			})
 			shown.Last = &last

@@ -23,7 +23,7 @@ func TestDeliveriesAtAnEndpoint(t *testing.T) {
 		var ids []webhook.EventID
 		for i := range 5 {
 			ids = append(ids, h.accept(at(i), acme.ID, webhook.Event{
-				UID: fmt.Sprint("e", i), Type: []string{"paid", "sent"}[i%2], Payload: []byte(fmt.Sprint(`{"n": `, i, `}`)),
+				UID: fmt.Sprint("e", i), Type: []string{"paid", "sent"}[i%2], Channels: []string{"us"}, Tags: []string{"t"}, Payload: []byte(fmt.Sprint(`{"n": `, i, `}`)),
 			}))
 		}
 		h.attempted(acme.ID, ep.ID, ids[1], 0, store.Attempt{URL: ep.URL, StatusCode: 503, Response: []byte("busy"), StartedAt: at(10), Duration: time.Second})

@@ -56,7 +56,7 @@ func (h *history) accept(at time.Time, tenant webhook.TenantID, ev webhook.Event
 		endpoints = append(endpoints, ep.Key)
 	}
 	verdicts := must[[]store.Verdict](h.T)(h.store.Commit(h.Context(), &store.Batch{Now: at, Accepts: []store.Accept{{
-		Tenant: key, RouteVersion: routes.Version, Endpoints: endpoints, UID: ev.UID, Type: ev.Type, Channels: ev.Channels, Payload: ev.Payload,
+		Tenant: key, RouteVersion: routes.Version, Endpoints: endpoints, UID: ev.UID, Type: ev.Type, Channels: ev.Channels, Tags: ev.Tags, Payload: ev.Payload,
 	}}}))
 	if verdicts[0].Kind != store.Accepted {
 		h.Fatalf("verdict %+v", verdicts[0])

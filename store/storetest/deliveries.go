@@ -120,15 +120,17 @@ func deliveryFiltersNarrow(w *world) {
 	for i, ev := range []struct {
 		typ      string
 		channels []string
+		tags     []string
 		status   int
 		state    webhook.State // 0: no outcome
 	}{
-		{"a", nil, 0, 0}, {"b", []string{"eu"}, 500, webhook.Waiting}, {"a", []string{"eu", "us"}, 200, webhook.Succeeded},
-		{"c", []string{"us"}, 404, webhook.Exhausted}, {"b", nil, 0, webhook.Exhausted}, {"a", nil, 410, webhook.Cancelled},
+		{"a", nil, nil, 0, 0}, {"b", []string{"eu"}, []string{"t", "u"}, 500, webhook.Waiting},
+		{"a", []string{"eu", "us"}, nil, 200, webhook.Succeeded}, {"c", []string{"us"}, []string{"u"}, 404, webhook.Exhausted},
+		{"b", nil, nil, 0, webhook.Exhausted}, {"a", nil, []string{"us"}, 410, webhook.Cancelled},
 	} {
 		w.now = minute(i)
 		accept := w.accept(tenant, ep, neighbour)
-		accept.Type, accept.Channels = ev.typ, ev.channels
+		accept.Type, accept.Channels, accept.Tags = ev.typ, ev.channels, ev.tags
 		key := w.verdict(accept).Event
 		keys = append(keys, key)
 		if ev.state == 0 {
@@ -156,6 +158,7 @@ func deliveryFiltersNarrow(w *world) {
 		"nothing":         {store.DeliveryFilter{}, []int{0, 1, 2, 3, 4, 5, 6}},
 		"types":           {store.DeliveryFilter{Types: []string{"a", "c"}}, []int{0, 2, 3, 5}},
 		"channel":         {store.DeliveryFilter{Channel: "us"}, []int{2, 3}},
+		"tag":             {store.DeliveryFilter{Tag: "u"}, []int{1, 3}},
 		"pending":         {store.DeliveryFilter{States: []webhook.State{pending}}, []int{0}},
 		"waiting":         {store.DeliveryFilter{States: []webhook.State{waiting}}, []int{1}},
 		"succeeded":       {store.DeliveryFilter{States: []webhook.State{succeeded}}, []int{2}},
@@ -190,6 +193,30 @@ func deliveryFiltersNarrow(w *world) {
 			same(w, what+", down", walkList(w, limit, true, w.atEndpoint(ep, c.filter), placeOfDelivery), reversed(want))
 		}
 	}
+}
+
+// recoveredDeliveryIsListedAsSucceeded has deliveries that ended otherwise, of which sends
+// have succeeded since.
+func recoveredDeliveryIsListedAsSucceeded(w *world) {
+	tenant := w.tenant()
+	ep := w.endpoint(tenant)
+	keys := everyEnding(w, tenant, ep, w.endpoint(tenant))
+	w.now = w.now.Add(time.Minute)
+	for _, key := range []store.EventKey{keys[3], keys[5]} { // exhausted, and cancelled untried
+		w.record(w.sent(w.send(tenant, ep, key, false), 0, webhook.Succeeded))
+	}
+	for state, want := range map[webhook.State][]int64{
+		webhook.Succeeded: {int64(keys[2]), int64(keys[3]), int64(keys[5])}, webhook.Exhausted: nil, webhook.Cancelled: {int64(keys[4])},
+	} {
+		read := w.atEndpoint(ep, store.DeliveryFilter{States: []webhook.State{state}})
+		same(w, state.String(), walkList(w, 2, false, read, placeOfDelivery), want)
+		same(w, state.String()+", down", walkList(w, 2, true, read, placeOfDelivery), reversed(want))
+	}
+	listed := mustGet[store.Listed[store.EndpointDelivery]](w)(w.atEndpoint(ep, store.DeliveryFilter{States: []webhook.State{webhook.Succeeded}})(store.Page{After: int64(keys[4]), Limit: 9}))
+	same(w, "as it is stored", listed.Items[0].DeliveryRecord, w.delivery(ep, keys[5]))
+	same(w, "recovered at", listed.Items[0].RecoveredAt, w.now)
+	untried := mustGet[store.Listed[store.EndpointDelivery]](w)(w.UntriedAtEndpoint(w.ctx, tenant, ep, store.EventFilter{}, store.Page{Limit: 9}))
+	same(w, "and not untried any more", len(untried.Items), 0)
 }
 
 // filteredDeliveriesAreExaminedByStateAndTime has more deliveries than a page may examine.
@@ -326,6 +353,9 @@ func (p *pair) readDeliveries(rt *rapid.T) {
 	}
 	if p.chance(20) {
 		filter.Channel = p.pick("eu", "us")
+	}
+	if p.chance(10) {
+		filter.Tag = p.pick("x", "z")
 	}
 	if p.chance(20) {
 		filter.StatusClass = rapid.SampledFrom([]int{200, 300, 400, 500}).Draw(rt, "class")

@@ -161,6 +161,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"DeliveriesAtAnEndpointPageBothWays", deliveriesAtAnEndpointPageBothWays},
 		{"DeliveryAtAnEndpointComesWithItsEventAndLatestAttempt", deliveryAtAnEndpointComesWithItsEventAndLatestAttempt},
 		{"DeliveryFiltersNarrow", deliveryFiltersNarrow},
+		{"RecoveredDeliveryIsListedAsSucceeded", recoveredDeliveryIsListedAsSucceeded},
 		{"FilteredDeliveriesAreExaminedByStateAndTime", filteredDeliveriesAreExaminedByStateAndTime},
 		{"UntriedEventsAreThoseThatCouldBeSent", untriedEventsAreThoseThatCouldBeSent},
 		{"SumsCountWhatIsStored", sumsCountWhatIsStored},
