@@ -193,19 +193,29 @@ func (h *hoard) absent(what string, marks ...string) {
 	}
 }
 
-// markAt returns where the next thing is that looks like a mark, from a place on; -1 is
-// nowhere.
+// markAt returns where the next mark is, from a place on; -1 is nowhere.
 func markAt(text []byte, from int) int {
 	for {
 		next := bytes.IndexByte(text[from:], 'm')
 		if from += next; next < 0 || from+markSize > len(text) {
 			return -1
 		}
-		if text[from+7] == '.' {
+		if isMark(text[from : from+markSize]) {
 			return from
 		}
 		from++
 	}
+}
+
+// isMark looks at each byte: rows are binary, and have an 'm' and a '.' by chance.
+func isMark(text []byte) bool {
+	for i, b := range text {
+		switch isDigit := '0' <= b && b <= '9' || 'a' <= b && b <= 'f'; {
+		case i == 0 && b != 'm', i == 7 && b != '.', i != 0 && i != 7 && !isDigit:
+			return false
+		}
+	}
+	return true
 }
 
 // pop takes an event out, one of the oldest or any.
