@@ -508,11 +508,12 @@ func (w *world) run() {
 		cancel()
 		running.Wait()
 		w.release()
-		if over {
+		switch _, err := w.st.Job(w.ctx, organisation, w.job.Key); {
+		case err != nil: // it crashed, as it may after the job's end, too
+		case over:
 			w.look()
 			return
-		}
-		if _, err := w.st.Job(w.ctx, organisation, w.job.Key); err == nil {
+		default:
 			w.t.Fatalf("the job never ends: %+v", w.now())
 		}
 		w.st, w.closing = w.st.Reopen(), false
@@ -520,10 +521,11 @@ func (w *world) run() {
 	}
 }
 
-// quiet wants nobody to ask anything of the store when the job has ended.
+// quiet wants nobody to ask anything of the store when the job has ended, and each node has
+// had the turn that it was waiting for, which tells it so.
 func (w *world) quiet() {
 	w.t.Helper()
-	time.Sleep(time.Minute)
+	time.Sleep(time.Hour)
 	w.mu.Lock()
 	before := w.calls
 	w.mu.Unlock()
