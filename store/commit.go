@@ -16,6 +16,11 @@ type Committer interface {
 	// ErrCommitUnknown.
 	//
 	// Event keys ascend in the order of batch.Accepts.
+	//
+	// On a Cluster it also ends batch.Acted, and sets batch.Heard: all that Cluster.Signals
+	// would return at some instant after the call began, so also what was posted by any
+	// transaction that was acknowledged before. Whoever acts on that before it hands on what
+	// the batch accepted keeps the order between nodes. Heard is of no use with an error.
 	Commit(ctx context.Context, batch *Batch) ([]Verdict, error)
 }
 
@@ -24,6 +29,11 @@ type Batch struct {
 	Now      time.Time
 	Accepts  []Accept
 	Outcomes []Outcome
+
+	// Acted are signals to end, and Heard those that Commit has found; see Cluster. A store
+	// that is none passes over them.
+	Acted []SignalKey
+	Heard Heard
 }
 
 // Accept is an event to store together with a delivery for each endpoint it is for.

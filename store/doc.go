@@ -4,7 +4,7 @@
 // Store is such parts joined, each small enough to read alone: Instances, Directory,
 // EventTypes, Committer, Backlog, Sends, Deferred, Outbox, History, Deliveries, Jobs,
 // Failures, Rollups, Sizes, Tokens. Package storetest holds every implementation to the same
-// promises, case by case.
+// promises, case by case. One that several engines may use at once is a Cluster beside.
 //
 // Three things hold throughout. Inside, everything is known by an integer key; the
 // identifiers that people see are made of them elsewhere. Time is told, never asked: no
