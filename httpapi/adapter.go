@@ -1,9 +1,20 @@
 package httpapi
 
 import (
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/adapter/httpadapter"
 	"github.com/neohook/neohook/webhook"
 )
+
+func adapterOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "adapter.get", route: "GET /adapter",
+			scope: operatorOnly, needs: access.View,
+			summary: "Get how the part that sends is doing, and what its connections are like",
+		}, getAdapter),
+	}
+}
 
 // adapterOut is how the part that sends is doing. What an adapter does not tell is null.
 type adapterOut struct {

@@ -5,8 +5,44 @@ import (
 	"net/http"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func applicationOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "application.list", route: "GET /app",
+			scope: organisationOnly, needs: access.View,
+			summary: "List the applications",
+		}, listApplications),
+		serves(operation{
+			name: "application.create", route: "POST /app",
+			scope: organisationOnly, needs: access.Administer, status: http.StatusCreated, once: true, others: []int{http.StatusOK},
+			summary: "Create an application, or return the one that has its uid",
+		}, createApplication),
+		serves(operation{
+			name: "application.get", route: "GET /app/{app_id}",
+			scope: application, needs: access.View,
+			summary: "Get an application",
+		}, getApplication),
+		serves(operation{
+			name: "application.update", route: "PUT /app/{app_id}",
+			scope: organisationOnly, needs: access.Administer, upsert: true, refusals: []int{http.StatusConflict},
+			summary: "Create or replace an application",
+		}, putApplication),
+		serves(operation{
+			name: "application.patch", route: "PATCH /app/{app_id}",
+			scope: organisationOnly, needs: access.Administer, refusals: []int{http.StatusConflict},
+			summary: "Change parts of an application",
+		}, patchApplication),
+		serves(operation{
+			name: "application.delete", route: "DELETE /app/{app_id}",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "Delete an application with its endpoints",
+		}, deleteApplication),
+	}
+}
 
 // applicationIn is an application to be made or put in another's place.
 type applicationIn struct {

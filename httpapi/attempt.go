@@ -7,9 +7,35 @@ import (
 	"unicode/utf8"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
+
+func attemptOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "message-attempt.list-by-endpoint", route: "GET /app/{app_id}/attempt/endpoint/{endpoint_id}",
+			scope: application, needs: access.View,
+			summary: "List the attempts made at an endpoint",
+		}, listAttemptsByEndpoint),
+		serves(operation{
+			name: "message-attempt.list-by-msg", route: "GET /app/{app_id}/attempt/msg/{msg_id}",
+			scope: application, needs: access.View,
+			summary: "List the attempts made for a message",
+		}, listAttemptsByMessage),
+		serves(operation{
+			name: "message-attempt.get", route: "GET /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}",
+			scope: application, needs: access.View,
+			summary: "Get an attempt",
+		}, getAttempt),
+		serves(operation{
+			name: "message-attempt.list-by-msg-deprecated", route: "GET /app/{app_id}/msg/{msg_id}/attempt",
+			scope: application, needs: access.View, deprecated: true,
+			summary: "List the attempts made for a message",
+		}, listAttemptsByMessage),
+	}
+}
 
 // The statuses of an attempt on the wire. An attempt is recorded when it is over.
 const (

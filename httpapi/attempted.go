@@ -5,8 +5,29 @@ import (
 	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func attemptedOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "message-attempt.list-attempted-messages", route: "GET /app/{app_id}/endpoint/{endpoint_id}/msg",
+			scope: application, needs: access.View,
+			summary: "List the messages that an endpoint was sent, and how that went",
+		}, listAttemptedMessages),
+		serves(operation{
+			name: "message-attempt.list-attempted-destinations", route: "GET /app/{app_id}/msg/{msg_id}/endpoint",
+			scope: application, needs: access.View,
+			summary: "List the endpoints that a message was sent to, deleted ones too, and how that went",
+		}, listAttemptedEndpoints),
+		serves(operation{
+			name: "message-attempt.list-by-delivery-deprecated", route: "GET /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/attempt",
+			scope: application, needs: access.View, deprecated: true,
+			summary: "List the attempts made for a message at an endpoint",
+		}, listAttemptsOfDelivery),
+	}
+}
 
 // attemptedMessageOut is a message that an endpoint was sent.
 type attemptedMessageOut struct {

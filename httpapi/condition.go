@@ -4,7 +4,19 @@ import (
 	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 )
+
+func conditionOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.condition", route: "GET /app/{app_id}/endpoint/{endpoint_id}/condition",
+			scope: application, needs: access.View,
+			summary: "Get how an endpoint is doing: its breaker, its failures, what is in flight",
+			about:   "It is what the server has in memory at this moment. After a while without attempts it is forgotten, unless something is amiss.",
+		}, getCondition),
+	}
+}
 
 // conditionOut is how an endpoint is doing.
 type conditionOut struct {

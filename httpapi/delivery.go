@@ -1,11 +1,40 @@
 package httpapi
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func deliveryOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "delivery.list", route: "GET /app/{app_id}/endpoint/{endpoint_id}/delivery",
+			scope: application, needs: access.View,
+			summary: "List the deliveries to an endpoint",
+			about:   "A delivery is a message for an endpoint, tried or not. By state, event type, channel, tag, time and the class of the latest answer.",
+		}, listDeliveries),
+		serves(operation{
+			name: "delivery.list-by-msg", route: "GET /app/{app_id}/msg/{msg_id}/delivery",
+			scope: application, needs: access.View,
+			summary: "List where a message stands at each endpoint",
+		}, listDeliveriesOfMessage),
+		serves(operation{
+			name: "delivery.get", route: "GET /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/delivery",
+			scope: application, needs: access.View,
+			summary: "Get where a message stands at an endpoint, with all that was tried",
+		}, getDelivery),
+		serves(operation{
+			name: "delivery.cancel", route: "POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/cancel",
+			scope: application, needs: access.CreateAttempts, refusals: []int{http.StatusConflict},
+			summary: "Cancel the delivery of a message to an endpoint",
+			about:   "No further attempt begins. One that is in flight goes on and is logged. To cancel it again is no error.",
+		}, cancelDelivery),
+	}
+}
 
 func deliveryIterator(d *neohook.EndpointDelivery) string { return string(d.Event) }
 

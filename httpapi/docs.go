@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html"
 	"html/template"
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -381,7 +380,7 @@ func getDocs(c *call, _, _ *none) (docsOut, error) {
 // docsRow is what is at docsPath, above basePath.
 func docsRow() *operation {
 	return serves(operation{
-		name: "docs", method: http.MethodGet, path: docsPath, scope: anyone, status: http.StatusOK, media: "text/html",
+		name: "docs", route: "GET " + docsPath, scope: anyone, media: "text/html",
 		summary: "Read the reference",
 	}, getDocs)
 }

@@ -5,6 +5,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+func documentOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "document.get", route: "GET /openapi.json",
+			scope:   anyone,
+			summary: "Get the OpenAPI 3.1 document of this API",
+		}, getDocument),
+	}
+}
+
 // documentOut is the document itself.
 type documentOut struct{ *file }
 

@@ -2,12 +2,49 @@ package httpapi
 
 import (
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func endpointOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.list", route: "GET /app/{app_id}/endpoint",
+			scope: application, needs: access.View,
+			summary: "List the endpoints of an application",
+		}, listEndpoints),
+		serves(operation{
+			name: "endpoint.create", route: "POST /app/{app_id}/endpoint",
+			scope: application, needs: access.ManageEndpoint, status: http.StatusCreated, once: true,
+			summary: "Create an endpoint",
+		}, createEndpoint),
+		serves(operation{
+			name: "endpoint.get", route: "GET /app/{app_id}/endpoint/{endpoint_id}",
+			scope: application, needs: access.View,
+			summary: "Get an endpoint",
+		}, getEndpoint),
+		serves(operation{
+			name: "endpoint.update", route: "PUT /app/{app_id}/endpoint/{endpoint_id}",
+			scope: application, needs: access.ManageEndpoint, upsert: true, refusals: []int{http.StatusConflict},
+			summary: "Create or replace an endpoint",
+		}, putEndpoint),
+		serves(operation{
+			name: "endpoint.patch", route: "PATCH /app/{app_id}/endpoint/{endpoint_id}",
+			scope: application, needs: access.ManageEndpoint, refusals: []int{http.StatusConflict},
+			summary: "Change parts of an endpoint",
+		}, patchEndpoint),
+		serves(operation{
+			name: "endpoint.delete", route: "DELETE /app/{app_id}/endpoint/{endpoint_id}",
+			scope: application, needs: access.ManageEndpoint,
+			summary: "Delete an endpoint",
+		}, deleteEndpoint),
+	}
+}
 
 // endpointIn is an endpoint to be made or put in another's place. A replaced endpoint
 // keeps its secret, its headers and its policy unless new ones are given.

@@ -9,10 +9,52 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func eventTypeOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "event-type.list", route: "GET /event-type",
+			scope: anyToken, needs: access.View,
+			summary: "List the event types",
+			about: "By name. An application's token gets the types that have no feature flag, and those that have one of its own.\n\n" +
+				"A page with schemas may be short while `done` is false: go on.",
+		}, listEventTypes),
+		serves(operation{
+			name: "event-type.create", route: "POST /event-type",
+			scope: organisationOnly, needs: access.Administer, status: http.StatusCreated, once: true, refusals: []int{http.StatusConflict},
+			summary: "Create an event type",
+			about: "An archived type of the name is replaced. Types need not be created to send messages of them; " +
+				"endpoints can only subscribe to types that there are.",
+		}, createEventType),
+		serves(operation{
+			name: "event-type.get", route: "GET /event-type/{event_type_name}",
+			scope: anyToken, needs: access.View,
+			summary: "Get an event type",
+			about:   "An archived one too.",
+		}, getEventType),
+		serves(operation{
+			name: "event-type.update", route: "PUT /event-type/{event_type_name}",
+			scope: organisationOnly, needs: access.Administer, upsert: true,
+			summary: "Create or replace an event type",
+			about:   "An archived one is one no more, unless the body says so.",
+		}, putEventType),
+		serves(operation{
+			name: "event-type.patch", route: "PATCH /event-type/{event_type_name}",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "Change parts of an event type",
+		}, patchEventType),
+		serves(operation{
+			name: "event-type.delete", route: "DELETE /event-type/{event_type_name}",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "Archive an event type, or remove it",
+			about:   "Messages of it are sent as before, and endpoints that subscribe to it hear of it as before.",
+		}, deleteEventType),
+	}
+}
 
 // eventTypeText is what is said of an event type, whatever its name.
 type eventTypeText struct {

@@ -5,8 +5,29 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func headerOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.get-headers", route: "GET /app/{app_id}/endpoint/{endpoint_id}/headers",
+			scope: application, needs: access.ViewHeaders,
+			summary: "Get the headers added to an endpoint's requests, less the sensitive ones",
+		}, getHeaders),
+		serves(operation{
+			name: "endpoint.update-headers", route: "PUT /app/{app_id}/endpoint/{endpoint_id}/headers",
+			scope: application, needs: access.ManageEndpoint,
+			summary: "Replace the headers added to an endpoint's requests",
+		}, putHeaders),
+		serves(operation{
+			name: "endpoint.patch-headers", route: "PATCH /app/{app_id}/endpoint/{endpoint_id}/headers",
+			scope: application, needs: access.ManageEndpoint,
+			summary: "Set and remove headers added to an endpoint's requests",
+		}, patchHeaders),
+	}
+}
 
 // sensitive are the headers whose values are not shown, in lower case.
 var sensitive = map[string]bool{

@@ -5,6 +5,21 @@ import (
 	"strings"
 )
 
+func healthOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "health.get", route: "GET /health",
+			scope: anyone, others: []int{http.StatusServiceUnavailable},
+			summary: "Say whether the server can work",
+		}, health),
+		serves(operation{
+			name: "health.ping", route: "GET /health/ping",
+			scope:   anyone,
+			summary: "Answer",
+		}, ping),
+	}
+}
+
 // healthOut says which parts work. The API knows one, the store; the others are there
 // for clients that look for them and stand and fall with it.
 type healthOut struct {
@@ -31,6 +46,14 @@ func health(c *call, _, _ *none) (healthOut, error) {
 }
 
 func ping(*call, *none, *none) (out none, _ error) { return out, nil }
+
+// rootOperation is what is at "/", above basePath.
+func rootOperation() *operation {
+	return serves(operation{
+		name: "root", route: "GET /", scope: anyone,
+		summary: "Say what this is",
+	}, root)
+}
 
 // rootOut points a person who looks at "/" on.
 type rootOut struct {

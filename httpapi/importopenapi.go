@@ -2,11 +2,25 @@ package httpapi
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/httpapi/openapi"
 	"github.com/neohook/neohook/webhook"
 )
+
+func importOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "event-type.import-openapi", route: "POST /event-type/import/openapi",
+			scope: organisationOnly, needs: access.Administer, once: true,
+			summary: "Create and replace event types as an OpenAPI document describes them",
+			about: "What is in the document's `webhooks`, or in `x-webhooks` before version 3.1, becomes event types by those names, with the schemas " +
+				"of what is sent as version 1. Archived types are so no more; what the document says nothing of, groups and feature flags " +
+				"(`x-svix-group-name`, `x-svix-feature-flags` of an operation), stays.\n\n" +
+				"Changes of up to 500 types and 8 MiB are made together or not at all.",
+		}, importOpenAPI),
+	}
+}
 
 // openAPIIn is an OpenAPI document to read event types from.
 type openAPIIn struct {

@@ -3,14 +3,47 @@ package httpapi
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func messageOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "message.list", route: "GET /app/{app_id}/msg",
+			scope: application, needs: access.View,
+			summary: "List the messages of an application",
+		}, listMessages),
+		serves(operation{
+			name: "message.create", route: "POST /app/{app_id}/msg",
+			scope: application, needs: access.Publish, status: http.StatusAccepted, once: true, bodyFirst: true,
+			refusals: []int{http.StatusTooManyRequests}, names: eventNames,
+			summary: "Send a message to the endpoints of an application",
+		}, createMessage),
+		serves(operation{
+			name: "message.precheck", route: "POST /app/{app_id}/msg/precheck/active",
+			scope: application, needs: access.Publish,
+			summary: "Say whether any endpoint would get a message",
+		}, precheckMessage),
+		serves(operation{
+			name: "message.get", route: "GET /app/{app_id}/msg/{msg_id}",
+			scope: application, needs: access.View,
+			summary: "Get a message",
+		}, getMessage),
+		serves(operation{
+			name: "message.cancel", route: "POST /app/{app_id}/msg/{msg_id}/cancel",
+			scope: application, needs: access.Publish, refusals: []int{http.StatusConflict},
+			summary: "Cancel a message before its deliverAt",
+			about:   "It goes to nobody. To cancel it again is no error; one that is due can't be cancelled any more, only its deliveries.",
+		}, cancelMessage),
+	}
+}
 
 // messageIn is a message to send.
 type messageIn struct {
@@ -246,4 +279,20 @@ func listMessages(c *call, q *messagesQuery, _ *none) (out listOut[messageOut], 
 	return listed(w, got, messageIterator, func(ev *webhook.Event) messageOut {
 		return showMessage(ev, q.wanted())
 	}), nil
+}
+
+// precheckIn is a message that is not sent.
+type precheckIn struct {
+	EventType opt[string]   `json:"eventType" is:"required,slug" doc:"What the message would be of." eg:"order.created"`
+	Channels  opt[[]string] `json:"channels" is:"min=1,max=5,slug" doc:"Its channels."`
+	rest
+}
+
+type precheckOut struct {
+	Active bool `json:"active" doc:"Whether any endpoint would get such a message."`
+}
+
+func precheckMessage(c *call, _ *none, in *precheckIn) (out precheckOut, err error) {
+	out.Active, err = c.org.WouldReach(c.ctx(), c.tenant(), in.EventType.Value, in.Channels.Value)
+	return out, c.missing(err, "")
 }

@@ -7,10 +7,25 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func batchOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "message.create-batch", route: "POST /app/{app_id}/msg/batch",
+			scope: application, needs: access.Publish, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests}, bodyBytes: maxBatchBytes, names: wireNames{"events": "messages"},
+			summary: "Send up to 1,000 messages at once",
+			about: "The messages are stored in one transaction where they can be. One that can't be accepted harms no other: the answer says " +
+				"of each what became of it. Each endpoint gets them in their order.\n\n" +
+				"With an `idempotency-key` each message is known by its place: a repeat of the request answers as before for those that were " +
+				"accepted, and tries the others again.",
+		}, createMessages),
+	}
+}
 
 // batchIn is several messages to send. Each is read by itself, so that one that is not
 // valid is refused alone.

@@ -13,9 +13,9 @@ import (
 // requests are served from.
 type operation struct {
 	// name is the operation's own, "application.create".
-	name   string
-	method string
-	path   string // below basePath
+	name string
+	// route is its method and its path below basePath: "GET /app/{app_id}".
+	route string
 	// scope says whose token is taken, needs what the token must give. There is no default
 	// for either: a row without them is not served.
 	scope   scope
@@ -23,8 +23,9 @@ type operation struct {
 	summary string
 	// about is what else the document says of it: paragraphs, divided by empty lines.
 	about string
-	// status is that of the usual answer, others are those it may also have; refusals
-	// beyond what any operation may answer.
+	// status is that of the usual answer: 200 unless told, or 204 where the handler has no
+	// answer to give. others are those it may also have; refusals beyond what any
+	// operation may answer.
 	status   int
 	others   []int
 	refusals []int
@@ -34,7 +35,7 @@ type operation struct {
 	bodyBytes int64
 	// names are the body's words for the domain's fields.
 	names wireNames
-	// upsert: the last entity of the path need not exist. bodyFirst: a bad body is told
+	// upsert: the last entity of the path need not exist, and is created. bodyFirst: a bad body is told
 	// before an unknown path.
 	upsert, bodyFirst bool
 	// deprecated: it is there for older clients.
@@ -43,11 +44,12 @@ type operation struct {
 	once bool
 
 	// What follows is found out by serves.
-	references  []string // the names in the path
-	query, body *shape
-	asks, takes reflect.Type // those of the query and of the body; nil without one
-	answer      reflect.Type
-	serve       func(*call) (any, error)
+	method, path string
+	references   []string // the names in the path
+	query, body  *shape
+	asks, takes  reflect.Type // those of the query and of the body; nil without one
+	answer       reflect.Type
+	serve        func(*call) (any, error)
 }
 
 // scope says whose token an operation takes.
@@ -96,6 +98,7 @@ type handler[Q, B, A any] func(c *call, query *Q, body *B) (A, error)
 
 // serves completes a row with the types of its handler.
 func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
+	op.method, op.path, _ = strings.Cut(op.route, " ")
 	op.mustSayWhoMay()
 	op.references = referencesIn(op.path)
 	op.query = shapeOf(reflect.TypeFor[Q]())
@@ -108,6 +111,16 @@ func serves[Q, B, A any](op operation, handle handler[Q, B, A]) *operation {
 	}
 	if reflect.TypeFor[A]() != reflect.TypeFor[none]() {
 		op.answer = reflect.TypeFor[A]()
+	}
+	if op.upsert {
+		op.others = []int{http.StatusCreated}
+	}
+	switch {
+	case op.status != 0:
+	case op.answer == nil:
+		op.status = http.StatusNoContent
+	default:
+		op.status = http.StatusOK
 	}
 	op.serve = func(c *call) (any, error) {
 		// The order of these checks is part of the contract: the query, who asks and may,

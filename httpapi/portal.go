@@ -9,6 +9,33 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
+func portalOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "authentication.app-portal-access", route: "POST /auth/app-portal-access/{app_id}",
+			scope: organisationOnly, needs: access.Administer, once: true, bodyFirst: true,
+			summary: "Let a user of an application in",
+			about:   "The answer is a token for this application and nothing else, and a page to open with it. Hand either to the user.",
+		}, createPortalAccess),
+		serves(operation{
+			name: "authentication.dashboard-access", route: "POST /auth/dashboard-access/{app_id}",
+			scope: organisationOnly, needs: access.Administer, once: true, deprecated: true,
+			summary: "Let a user of an application in, with every capability and for seven days",
+		}, createDashboardAccess),
+		serves(operation{
+			name: "authentication.expire-all", route: "POST /auth/app/{app_id}/expire-all",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "End all tokens for an application, or those of some sessions",
+		}, expireAll),
+		serves(operation{
+			name: "authentication.logout", route: "POST /auth/logout",
+			scope: anyToken, needs: access.Nothing,
+			summary: "End the token that asks",
+			about:   "Whatever token is presented, it opens nothing any more: that of a portal, or the organisation's own.",
+		}, logout),
+	}
+}
+
 // The life of a portal's token, in seconds.
 const portalLife = 7 * 24 * 60 * 60
 

@@ -1,10 +1,29 @@
 package httpapi
 
 import (
+	"net/http"
 	"time"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func probeOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.verify", route: "POST /app/{app_id}/endpoint/{endpoint_id}/verify",
+			scope: application, needs: access.CreateAttempts, refusals: []int{http.StatusTooManyRequests},
+			summary: "Send an endpoint a signed test event and tell what came of it, with the time of each part",
+			about:   probeText,
+		}, verifyEndpoint),
+		serves(operation{
+			name: "endpoint.test-connectivity", route: "POST /app/{app_id}/endpoint/{endpoint_id}/test-connectivity",
+			scope: application, needs: access.CreateAttempts, refusals: []int{http.StatusTooManyRequests},
+			summary: "Ask with HEAD whether something at an endpoint's URL answers, with the time of each part",
+			about:   probeText,
+		}, testConnectivity),
+	}
+}
 
 // probeOut is what came of a request that was made to see whether an endpoint works.
 type probeOut struct {

@@ -2,11 +2,73 @@ package httpapi
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func recoverOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.recover", route: "POST /app/{app_id}/endpoint/{endpoint_id}/recover",
+			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests},
+			summary:  "Send again what failed at an endpoint since a time, and has not succeeded",
+			about: "Each message is sent once more, and again by the endpoint's schedule where that fails. What is still being tried keeps its own " +
+				"schedule. The task goes on by itself: see background-task.",
+		}, startRecover),
+		serves(operation{
+			name: "endpoint.preview-recover", route: "POST /app/{app_id}/endpoint/{endpoint_id}/recover/preview",
+			scope: application, needs: access.View,
+			summary: "Count what a recovery would send again",
+		}, previewRecover),
+		serves(operation{
+			name: "endpoint.replay-missing", route: "POST /app/{app_id}/endpoint/{endpoint_id}/replay-missing",
+			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests},
+			summary:  "Send what an endpoint would have got since a time, and was never sent",
+			about:    "Messages that were accepted before it was there, or while it was disabled, of the types and channels that it listens to.",
+		}, startReplayMissing),
+		serves(operation{
+			name: "endpoint.preview-replay-missing", route: "POST /app/{app_id}/endpoint/{endpoint_id}/replay-missing/preview",
+			scope: application, needs: access.View,
+			summary: "Count what a replay would send",
+		}, previewReplayMissing),
+		serves(operation{
+			name: "endpoint.bulk-replay", route: "POST /app/{app_id}/endpoint/{endpoint_id}/bulk-replay",
+			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests},
+			summary:  "Send again what was for an endpoint and matches",
+		}, startBulkReplay),
+		serves(operation{
+			name: "delivery.resend-where", route: "POST /app/{app_id}/delivery/resend",
+			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests}, names: selectionNames,
+			summary: "Send again the deliveries of an application that match",
+			about:   "Whatever became of them. The task goes on by itself: see background-task.",
+		}, startResendWhere),
+		serves(operation{
+			name: "delivery.preview-resend-where", route: "POST /app/{app_id}/delivery/resend/preview",
+			scope: application, needs: access.View, names: selectionNames,
+			summary: "Count the deliveries that would be sent again",
+		}, previewResendWhere),
+		serves(operation{
+			name: "delivery.cancel-where", route: "POST /app/{app_id}/delivery/cancel",
+			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests}, names: selectionNames,
+			summary: "Cancel the open deliveries of an application that match",
+			about:   "The task goes on by itself: see background-task.",
+		}, startCancelWhere),
+		serves(operation{
+			name: "delivery.preview-cancel-where", route: "POST /app/{app_id}/delivery/cancel/preview",
+			scope: application, needs: access.View, names: selectionNames,
+			summary: "Count the deliveries that would be cancelled",
+		}, previewCancelWhere),
+	}
+}
 
 // windowIn is the time that a task is about, and its pace.
 type windowIn struct {

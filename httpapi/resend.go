@@ -2,9 +2,24 @@ package httpapi
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 )
+
+func resendOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "message-attempt.resend", route: "POST /app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/resend",
+			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
+			refusals: []int{http.StatusTooManyRequests},
+			summary:  "Send a message to an endpoint once more",
+			about: "Whatever became of it there, and whatever the endpoint listens to. It is a single attempt, which changes nothing of the delivery's own " +
+				"schedule, except that its success ends one that is still open. To a disabled endpoint nothing is sent.",
+		}, resendMessage),
+	}
+}
 
 // emptyOut is an answer that says nothing but that it was carried out.
 type emptyOut struct{}

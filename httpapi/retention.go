@@ -3,8 +3,25 @@ package httpapi
 import (
 	"time"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func retentionOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "application.get-retention", route: "GET /app/{app_id}/retention",
+			scope: application, needs: access.View,
+			summary: "Get how long is kept what an application's messages leave behind",
+		}, getRetention),
+		serves(operation{
+			name: "application.update-retention", route: "PUT /app/{app_id}/retention",
+			scope: organisationOnly, needs: access.Administer, names: retentionNames,
+			summary: "Set how long is kept what an application's messages leave behind",
+			about:   "It holds for what is stored already, too. What has not ended is kept in any case.",
+		}, putRetention),
+	}
+}
 
 // retentionIn is how long is kept what an application's messages leave behind. Null is
 // the server's own time.

@@ -5,8 +5,24 @@ import (
 	"encoding/base64"
 	"time"
 
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func secretOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.get-secret", route: "GET /app/{app_id}/endpoint/{endpoint_id}/secret",
+			scope: application, needs: access.ViewSecret,
+			summary: "Get the secret that an endpoint's requests are verified with",
+		}, getSecret),
+		serves(operation{
+			name: "endpoint.rotate-secret", route: "POST /app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+			scope: application, needs: access.ManageSecret, once: true, names: wireNames{"secret": "key"},
+			summary: "Replace an endpoint's secret; the old one signs beside it for a while",
+		}, rotateSecret),
+	}
+}
 
 type secretOut struct {
 	Key string `json:"key" doc:"What requests are verified with: the secret, or for Ed25519 the public half of the key."`

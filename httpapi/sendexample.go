@@ -1,6 +1,22 @@
 package httpapi
 
-import "github.com/neohook/neohook"
+import (
+	"net/http"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
+)
+
+func exampleOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.send-example", route: "POST /app/{app_id}/endpoint/{endpoint_id}/send-example",
+			scope: application, needs: access.CreateAttempts, once: true, refusals: []int{http.StatusTooManyRequests},
+			summary: "Send an example of an event type to an endpoint",
+			about:   "A message like any other, but for this endpoint only, and whatever event types and channels that listens to.",
+		}, sendExample),
+	}
+}
 
 // exampleIn says of what an example is to be sent.
 type exampleIn struct {
@@ -28,20 +44,4 @@ func sendExample(c *call, _ *none, in *exampleIn) (out messageOut, _ error) {
 		return out, c.missing(err, "Endpoint or event type")
 	}
 	return showMessage(&sent, false), nil
-}
-
-// precheckIn is a message that is not sent.
-type precheckIn struct {
-	EventType opt[string]   `json:"eventType" is:"required,slug" doc:"What the message would be of." eg:"order.created"`
-	Channels  opt[[]string] `json:"channels" is:"min=1,max=5,slug" doc:"Its channels."`
-	rest
-}
-
-type precheckOut struct {
-	Active bool `json:"active" doc:"Whether any endpoint would get such a message."`
-}
-
-func precheckMessage(c *call, _ *none, in *precheckIn) (out precheckOut, err error) {
-	out.Active, err = c.org.WouldReach(c.ctx(), c.tenant(), in.EventType.Value, in.Channels.Value)
-	return out, c.missing(err, "")
 }

@@ -6,8 +6,53 @@ import (
 	"time"
 
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func statisticsOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "endpoint.get-stats", route: "GET /app/{app_id}/endpoint/{endpoint_id}/stats",
+			scope: application, needs: access.View,
+			summary: "Count an endpoint's attempts by what came of them",
+			about:   "Over 28 days at most. The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
+		}, getEndpointStats),
+		serves(operation{
+			name: "endpoint.get-attempt-stats", route: "GET /app/{app_id}/endpoint/{endpoint_id}/attempt-stats",
+			scope: application, needs: access.View,
+			summary: "Count an endpoint's attempts by what came of them",
+			about:   "Over 28 days at most. The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
+		}, getAttemptStats),
+		serves(operation{
+			name: "statistics.application", route: "GET /app/{app_id}/stats",
+			scope: application, needs: access.View,
+			summary: "Count what happened in an application",
+			about:   statsText,
+		}, getApplicationStats),
+		serves(operation{
+			name: "statistics.series", route: "GET /app/{app_id}/stats/series",
+			scope: application, needs: access.View,
+			summary: "Count what happened in an application, or at an endpoint, minute by minute, hour by hour or day by day",
+		}, getSeries),
+		serves(operation{
+			name: "statistics.usage-by-app", route: "GET /stats/usage/app",
+			scope: organisationOnly, needs: access.View,
+			summary: "Count what happened in each application",
+			about:   "In whole days of UTC.",
+		}, listApplicationUsage),
+		serves(operation{
+			name: "statistics.usage-by-event-type", route: "GET /stats/usage/event-types",
+			scope: organisationOnly, needs: access.View,
+			summary: "Count what happened to messages by their types",
+			about:   "Of all applications together, in whole days of UTC.",
+		}, getTypesUsage),
+	}
+}
+
+// statsText is what the document says of statistics.
+const statsText = "What retention has let go of since is counted still, what was expunged is not. The ends of the time are widened to whole " +
+	"minutes if it began within two days, to whole hours within ninety, and else to whole days of UTC."
 
 // spanQuery is the time that statistics are of.
 type spanQuery struct {

@@ -10,10 +10,21 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func streamOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "delivery.stream", route: "GET /app/{app_id}/delivery/stream",
+			scope: application, needs: access.View, refusals: []int{http.StatusTooManyRequests}, media: streamType,
+			summary: "Follow an application's deliveries as they are recorded",
+			about:   streamText,
+		}, streamDeliveries),
+	}
+}
 
 // A stream is server-sent events (HTML Living Standard, 9.2): one for each delivery that
 // something was recorded of.

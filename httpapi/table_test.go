@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/neohook/neohook/access"
@@ -13,7 +14,7 @@ func TestTableIsComplete(t *testing.T) {
 	var all schemas
 	names := make(map[string]bool)
 	for _, op := range operations() {
-		if op.name == "" || op.summary == "" || op.status == 0 || op.method == "" {
+		if op.name == "" || op.summary == "" || op.method == "" || !strings.HasPrefix(op.path, "/") {
 			t.Errorf("%s %s: a part of the row is missing: %+v", op.method, op.path, op)
 		}
 		if names[op.name] {
@@ -34,11 +35,11 @@ func TestTableIsComplete(t *testing.T) {
 // A row that leaves open who may use it is not served, even by mistake.
 func TestRowMustSayWhoMayUseIt(t *testing.T) {
 	for name, op := range map[string]operation{
-		"neither":                       {path: "/app"},
-		"no right":                      {path: "/app", scope: organisationOnly},
-		"no scope":                      {path: "/app", needs: access.View},
-		"a right for anyone":            {path: "/app", scope: anyone, needs: access.View},
-		"no application for the caller": {path: "/app", scope: application, needs: access.View},
+		"neither":                       {route: "GET /app"},
+		"no right":                      {route: "GET /app", scope: organisationOnly},
+		"no scope":                      {route: "GET /app", needs: access.View},
+		"a right for anyone":            {route: "GET /app", scope: anyone, needs: access.View},
+		"no application for the caller": {route: "GET /app", scope: application, needs: access.View},
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {

@@ -1,9 +1,34 @@
 package httpapi
 
 import (
+	"net/http"
+
 	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func taskOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "background-task.list", route: "GET /background-task",
+			scope: organisationOnly, needs: access.View, refusals: []int{http.StatusNotFound},
+			summary: "List the tasks, running and ended",
+			about:   "One that has ended is kept for 30 days, and of an application the last 250.",
+		}, listTasks),
+		serves(operation{
+			name: "background-task.get", route: "GET /background-task/{task_id}",
+			scope: organisationOnly, needs: access.View,
+			summary: "Get a task, and how far it has come",
+		}, getTask),
+		serves(operation{
+			name: "background-task.cancel", route: "POST /background-task/{task_id}/cancel",
+			scope: organisationOnly, needs: access.CreateAttempts,
+			summary: "Cancel a task",
+			about:   "It makes nothing more. What it has sent goes on, and what it has cancelled stays so. One that has ended stays as it is.",
+		}, cancelTask),
+	}
+}
 
 // The names of tasks on the wire. Clients refuse those that they do not know, so what is
 // ours has the name of what is like it, and tells its kind in its data.

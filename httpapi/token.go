@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"time"
 
@@ -9,6 +10,32 @@ import (
 	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
+
+func tokenOperations() []*operation {
+	return []*operation{
+		serves(operation{
+			name: "token.list", route: "GET /auth/token",
+			scope: organisationOnly, needs: access.Administer, refusals: []int{http.StatusNotFound},
+			summary: "List the tokens",
+		}, listTokens),
+		serves(operation{
+			name: "token.create", route: "POST /auth/token",
+			scope: organisationOnly, needs: access.Administer, status: http.StatusCreated, once: true,
+			summary: "Create a token",
+		}, createToken),
+		serves(operation{
+			name: "token.get", route: "GET /auth/token/{token_id}",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "Get a token, without its text",
+		}, getToken),
+		serves(operation{
+			name: "token.revoke", route: "DELETE /auth/token/{token_id}",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "Revoke a token",
+			about:   "It opens nothing any more, through other nodes within a second.",
+		}, deleteToken),
+	}
+}
 
 // tokenIn is a token to be made.
 type tokenIn struct {
