@@ -78,7 +78,7 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 }
 
 // In returns what acts for an organisation. It is cheap. Organisations are not kept
-// anywhere: an id needs its prefix, and without it every method returns
+// anywhere: where an id does not pass its Check every method returns
 // webhook.ErrMalformedID.
 func (e *Engine) In(id webhook.OrganisationID) *Organisation {
 	return &Organisation{engine: e, id: id}

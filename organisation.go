@@ -38,12 +38,7 @@ func (o *Organisation) KnownTypes() *Organisation {
 // OrganisationID returns the organisation's id.
 func (o *Organisation) OrganisationID() webhook.OrganisationID { return o.id }
 
-func checkOrganisation(id webhook.OrganisationID) error {
-	if !strings.HasPrefix(string(id), webhook.OrganisationPrefix) {
-		return fmt.Errorf("%w: an organisation's id begins with %q", webhook.ErrMalformedID, webhook.OrganisationPrefix)
-	}
-	return nil
-}
+func checkOrganisation(id webhook.OrganisationID) error { return id.Check() }
 
 // tenant finds the tenant that ref names. It asks the store: what is deleted through
 // another node is gone here too.

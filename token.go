@@ -205,10 +205,17 @@ const MaxExpiryDelay = 28 * 24 * time.Hour
 // MaxExpiryDelay; signed ones that were issued by now too. With sessions it ends the
 // tokens of portals that were made for one of them, and no others.
 func (o *Organisation) ExpireTokens(ctx context.Context, ref webhook.TenantID, delay time.Duration, sessions ...string) error {
+	var bad webhook.InvalidError
 	if delay < 0 || delay > MaxExpiryDelay {
-		var bad webhook.InvalidError
 		bad.Add("expiry", "must be between 0 and 28 days")
-		return bad.Err()
+	}
+	for i, session := range sessions {
+		if !webhook.IsText(session) {
+			bad.Add("sessionIds["+strconv.Itoa(i)+"]", "must be UTF-8 text without U+0000")
+		}
+	}
+	if err := bad.Err(); err != nil {
+		return err
 	}
 	tenant, err := o.tenant(ctx, ref)
 	if err != nil {

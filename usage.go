@@ -196,6 +196,11 @@ func (o *Organisation) Series(ctx context.Context, query SeriesQuery) ([]Counts,
 // seriesQuery checks a query, and returns it as the store knows it.
 func (o *Organisation) seriesQuery(ctx context.Context, query *SeriesQuery) (store.SumQuery, error) {
 	out := store.SumQuery{Type: query.Type, Each: true}
+	if query.Type != "" && !webhook.IsName(query.Type) {
+		var bad webhook.InvalidError
+		bad.Add("type", "must be an event type, of a-z A-Z 0-9 - _ and dot")
+		return out, bad.Err()
+	}
 	owner, err := o.tenant(ctx, query.Tenant)
 	if err != nil {
 		return out, err

@@ -189,7 +189,8 @@ func TestApplications(t *testing.T) {
 			"uid":          {`{"name":"x","uid":""}`, `{"name":"x","uid":"a b"}`, `{"name":"x","uid":"app_x"}`, `{"name":"x","uid":"` + strings.Repeat("u", 257) + `"}`, `{"name":"x","uid":"é"}`},
 			"throttleRate": {`{"name":"x","throttleRate":0}`, `{"name":"x","throttleRate":65536}`, `{"name":"x","throttleRate":-1}`, `{"name":"x","throttleRate":"5"}`},
 			"rateLimit":    {`{"name":"x","rateLimit":0}`},
-			"metadata":     {`{"name":"x","metadata":[]}`, `{"name":"x","metadata":{"k":"` + strings.Repeat("v", 4096) + `"}}`},
+			"metadata":     {`{"name":"x","metadata":[]}`, `{"name":"x","metadata":{"k":"` + strings.Repeat("v", 4096) + `"}}`, `{"name":"x","metadata":{"\u0000":""}}`},
+			"metadata/k":   {`{"name":"x","metadata":{"k":"\u0000"}}`},
 		} {
 			for _, body := range bodies {
 				w.play("create, bad "+field, scenario{method: "POST", path: "/app", body: body, status: 422, field: "body/" + field})
@@ -283,7 +284,7 @@ func TestEndpoints(t *testing.T) {
 			"version":                {`"version":0`, `"version":1.5`},
 			"secret":                 {`"secret":"short"`, `"secret":"whsec_AAAA"`, `"secret":"whsec_!!!"`, `"secret":"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="`},
 			"description":            {`"description":"\u0000"`},
-			"metadata/a":             {`"metadata":{"a":1}`},
+			"metadata/a":             {`"metadata":{"a":1}`, `"metadata":{"a":"\u0000"}`},
 			"headers/Webhook-Id":     {`"headers":{"Webhook-Id":"x"}`},
 			"headers/X-A":            {`"headers":{"X-A":"a\r\nb"}`, `"headers":{"X-A":null}`},
 			"headers/Content-Length": {`"headers":{"Content-Length":"0"}`},

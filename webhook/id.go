@@ -12,8 +12,8 @@ import (
 // be passed in the wrong order. The text is a prefix and 27 base62 characters that
 // sort bytewise by the time of creation, to 4 ms.
 type (
-	// OrganisationID names an owner of tenants: "org_…". It is chosen by the operator
-	// and only its prefix is checked.
+	// OrganisationID names an owner of tenants: "org_…". It is chosen by the operator;
+	// see its Check.
 	OrganisationID string
 	// TenantID names a tenant: "app_…". Where an argument, a tenant's own UID serves too.
 	TenantID string
@@ -51,6 +51,23 @@ const (
 // ErrMalformedID is returned for a text that is not the prefix it should have and 27
 // base62 characters behind it.
 var ErrMalformedID = errors.New("malformed id")
+
+// MaxOrganisationBytes bounds the length of an OrganisationID.
+const MaxOrganisationBytes = 256
+
+// Check returns an error that wraps ErrMalformedID for an id that does not begin with
+// OrganisationPrefix, is longer than MaxOrganisationBytes, or is no text; see IsText.
+func (id OrganisationID) Check() error {
+	switch {
+	case !strings.HasPrefix(string(id), OrganisationPrefix):
+		return fmt.Errorf("%w: an organisation's id begins with %q", ErrMalformedID, OrganisationPrefix)
+	case len(id) > MaxOrganisationBytes:
+		return fmt.Errorf("%w: an organisation's id has at most %d bytes", ErrMalformedID, MaxOrganisationBytes)
+	case !IsText(string(id)):
+		return fmt.Errorf("%w: an organisation's id is %s", ErrMalformedID, textRule)
+	}
+	return nil
+}
 
 // NewTenantID returns a fresh, random identifier for the present moment. So do the
 // other New…ID functions. An engine makes its own identifiers; these serve programs

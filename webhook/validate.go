@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -44,8 +45,8 @@ func (t *Tenant) Validate() error {
 
 // Validate returns all that is wrong with what a caller sets of an endpoint, as
 // *InvalidError, or nil. Zero values that stand for a default are right, and an empty
-// Secret too: an adapter does not sign without one. ID, Tenant, CreatedBy and times are
-// not looked at. No message repeats a secret, a header's value or the URL.
+// Secret too: an adapter does not sign without one. ID, Tenant and times are not looked
+// at, and of CreatedBy only that it is text. No message repeats a secret, a header's value or the URL.
 func (ep *Endpoint) Validate() error {
 	var bad InvalidError
 	checkUID(&bad, EndpointPrefix, ep.UID)
@@ -75,6 +76,9 @@ func (ep *Endpoint) Validate() error {
 		bad.Add("version", "must be 1 or more")
 	}
 	checkMetadata(&bad, ep.Metadata)
+	if !IsText(string(ep.CreatedBy)) {
+		bad.Add("createdBy", "must be "+textRule)
+	}
 	return bad.Err()
 }
 
@@ -107,6 +111,14 @@ func IsName(text string) bool {
 		}
 	}
 	return text != "" && len(text) <= MaxNameChars
+}
+
+const textRule = "UTF-8 text without U+0000"
+
+// IsText says whether text is valid UTF-8 without U+0000. No database keeps anything else
+// as text, so everything that is stored as such has to be.
+func IsText(text string) bool {
+	return utf8.ValidString(text) && strings.IndexByte(text, 0) < 0
 }
 
 func checkNames(bad *InvalidError, field string, names []string, most int) {
@@ -149,6 +161,14 @@ func checkRateLimit(bad *InvalidError, rate int) {
 func checkMetadata(bad *InvalidError, metadata map[string]string) {
 	if len(metadata) == 0 {
 		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(metadata)) { // so that the same input is told the same
+		switch {
+		case !IsText(key):
+			bad.Add("metadata", "must have names that are "+textRule)
+		case !IsText(metadata[key]):
+			bad.Add("metadata."+key, "must be "+textRule)
+		}
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

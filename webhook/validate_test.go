@@ -120,6 +120,9 @@ func TestEndpointValidate(t *testing.T) {
 		"too many of them": {func(ep *webhook.Endpoint) { ep.FinalStatuses = make([]int, 101) }, []string{"finalStatuses"}},
 
 		"uid like an id":         {func(ep *webhook.Endpoint) { ep.UID = "ep_x" }, []string{"uid"}},
+		"createdBy with a NUL":   {func(ep *webhook.Endpoint) { ep.CreatedBy = "usr_\x00" }, []string{"createdBy"}},
+		"metadata with a NUL":    {func(ep *webhook.Endpoint) { ep.Metadata = map[string]string{"a": "\x00", "b": "\xff", "c": "\x01"} }, []string{"metadata.a", "metadata.b"}},
+		"a NUL as its name":      {func(ep *webhook.Endpoint) { ep.Metadata = map[string]string{"\x00": "", "\xff": ""} }, []string{"metadata", "metadata"}},
 		"description with a NUL": {func(ep *webhook.Endpoint) { ep.Description = "\x00" }, []string{"description"}},
 		"method of its own":      {func(ep *webhook.Endpoint) { ep.Method = "REPORT" }, nil},
 		"method with a space":    {func(ep *webhook.Endpoint) { ep.Method = "POST /x" }, []string{"method"}},

@@ -3,7 +3,9 @@ package attempt
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/neohook/neohook/internal/lane"
 	"github.com/neohook/neohook/store"
@@ -25,7 +27,7 @@ type Policy struct {
 // judge completes an outcome with what came of its attempt.
 func (p *Policy) judge(out *store.Outcome, d *lane.Delivery, endpoint *webhook.Endpoint, result *webhook.Result) {
 	out.Attempt = &store.Attempt{
-		Number: out.Tried + 1, Trigger: webhook.Scheduled, URL: result.URL,
+		Number: out.Tried + 1, Trigger: webhook.Scheduled, URL: asText(result.URL),
 		Succeeded: result.Success, StatusCode: result.StatusCode,
 		Response:  result.Body[:min(len(result.Body), p.MaxResponse)],
 		StartedAt: result.StartedAt, Duration: result.Duration(),
@@ -34,7 +36,7 @@ func (p *Policy) judge(out *store.Outcome, d *lane.Delivery, endpoint *webhook.E
 		out.Attempt.Trigger = webhook.Manual
 	}
 	if result.Fault != nil {
-		out.Attempt.Code = result.Fault.Code
+		out.Attempt.Code = asText(result.Fault.Code)
 		out.Attempt.TimedOut = result.Fault.Kind == webhook.FaultTimeout
 		if result.StatusCode == 0 {
 			out.Attempt.Response = []byte(result.Fault.Message)
@@ -51,6 +53,16 @@ func (p *Policy) judge(out *store.Outcome, d *lane.Delivery, endpoint *webhook.E
 		out.State = webhook.Waiting
 		out.RetryAt = result.CompletedAt.Add(p.wait(wait, result.RetryAfter))
 	}
+}
+
+// asText is for what an adapter says: it must not be able to fail the store, which keeps
+// text and nothing else.
+func asText[T ~string](said T) T {
+	if webhook.IsText(string(said)) {
+		return said
+	}
+	const replacement = string(utf8.RuneError)
+	return T(strings.ReplaceAll(strings.ToValidUTF8(string(said), replacement), "\x00", replacement))
 }
 
 // schedule is the waits between the attempts of a delivery, or a send.

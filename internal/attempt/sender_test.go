@@ -174,6 +174,16 @@ func TestAttemptIsLoggedWithTheBeginningOfTheAnswerOrWhyThereIsNone(t *testing.T
 	}
 }
 
+func TestAnAdapterCannotFailTheStoreByWhatItSays(t *testing.T) {
+	d := &desk{payload: store.Payload{Event: 3}, result: webhook.Result{
+		URL: "http://a\x00b\xff/", Fault: &webhook.Fault{Code: "odd\x00\xff", Message: "\x00\xff"},
+	}}
+	out, _, _ := d.sender().Send(t.Context(), lane.Delivery{})
+	if got := out.Attempt; got.URL != "http://a\ufffdb\ufffd/" || got.Code != "odd\ufffd\ufffd" || string(got.Response) != "\x00\xff" {
+		t.Errorf("logged %q, %q, %q; want text, and the answer as it came", got.URL, got.Code, got.Response)
+	}
+}
+
 func TestNothingIsSentWhereThereIsNoPlaceForItAnyMore(t *testing.T) {
 	event := store.Payload{Event: 3, Type: "invoice.paid"}
 	tests := map[string]struct {

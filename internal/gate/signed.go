@@ -51,20 +51,30 @@ func (g *Gate) signed(ctx context.Context, text string, now time.Time) (pass, er
 }
 
 func organisationCaller(subject string) (access.Caller, error) {
-	if !strings.HasPrefix(subject, webhook.OrganisationPrefix) {
-		return access.Caller{}, &access.ClaimError{Claim: "sub", Want: fmt.Sprintf("must begin with %q", webhook.OrganisationPrefix)}
+	if err := checkOrganisation("sub", subject); err != nil {
+		return access.Caller{}, err
 	}
 	admin := access.Token{Scopes: []access.Scope{access.Admin}}
 	return access.Caller{Organisation: webhook.OrganisationID(subject), Rights: admin.Rights()}, nil
 }
 
+// checkOrganisation says what is wrong with a claim that names an organisation.
+func checkOrganisation(claim, text string) error {
+	switch {
+	case !strings.HasPrefix(text, webhook.OrganisationPrefix):
+		return &access.ClaimError{Claim: claim, Want: fmt.Sprintf("must begin with %q", webhook.OrganisationPrefix)}
+	case webhook.OrganisationID(text).Check() != nil:
+		return &access.ClaimError{Claim: claim, Want: fmt.Sprintf("must be at most %d bytes of text without U+0000", webhook.MaxOrganisationBytes)}
+	}
+	return nil
+}
+
 func tenantCaller(claims *claims) (access.Caller, error) {
-	for _, claim := range [...]struct{ name, text, prefix string }{
-		{"org", claims.organisation, webhook.OrganisationPrefix}, {"sub", claims.subject, webhook.TenantPrefix},
-	} {
-		if !strings.HasPrefix(claim.text, claim.prefix) {
-			return access.Caller{}, &access.ClaimError{Claim: claim.name, Want: fmt.Sprintf("must begin with %q", claim.prefix)}
-		}
+	if err := checkOrganisation("org", claims.organisation); err != nil {
+		return access.Caller{}, err
+	}
+	if !strings.HasPrefix(claims.subject, webhook.TenantPrefix) {
+		return access.Caller{}, &access.ClaimError{Claim: "sub", Want: fmt.Sprintf("must begin with %q", webhook.TenantPrefix)}
 	}
 	portal := access.Token{Portal: true}
 	return access.Caller{

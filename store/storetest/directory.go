@@ -23,7 +23,7 @@ func drawnKeysAscend(w *world) {
 func tenantComesBackAsStored(w *world) {
 	east := time.FixedZone("east", 2*3600)
 	stored := store.Tenant{
-		Key: store.TenantKey(w.key()), Organisation: organisation, UID: "acme", Name: "Acme “Ünïcode”\x00, 'quoted'",
+		Key: store.TenantKey(w.key()), Organisation: organisation, UID: "acme", Name: "Acme “Ünïcode”\x01\U0001f980, 'quoted'",
 		RateLimit: 65_535, Paused: true, Retention: webhook.Retention{Payloads: 24*time.Hour + 999, Attempts: 25 * time.Hour, Events: 26 * time.Hour},
 		Metadata:  map[string]string{"plan": "gold", "": "\n\"<&>"},
 		CreatedAt: w.now.Add(999).In(east), UpdatedAt: w.now.Add(time.Hour).In(east), Version: 17,

@@ -33,7 +33,7 @@ func (w *world) eventType(name string) store.EventType {
 
 func eventTypeComesBackAsStored(w *world) {
 	stored := w.newType("invoice.paid")
-	stored.Description, stored.Group, stored.FeatureFlags = "“Ünïcode”\x00, 'quoted'", "invoice", []string{"beta", "b"}
+	stored.Description, stored.Group, stored.FeatureFlags = "“Ünïcode”\x01\U0001f980, 'quoted'", "invoice", []string{"beta", "b"}
 	stored.Schemas = []byte("{\"1\": {\"type\":\n\"object\"}}")
 	stored.Deprecated, stored.Archived = true, true
 	stored.CreatedAt, stored.UpdatedAt = w.now.Add(999).In(time.FixedZone("east", 3600)), w.now.Add(time.Hour)
