@@ -7,13 +7,15 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// Job is work over many deliveries of a tenant, done in steps.
+// Job is work over much that is stored of a tenant, or of an organisation, done in steps.
 type Job struct {
 	Key          JobKey
 	Organisation string
-	Tenant       TenantKey
-	Endpoint     EndpointKey // 0 is all of the tenant's
-	Kind         webhook.JobKind
+	// Tenant is whose things it is for; 0 is the organisation's as a whole, for a job that
+	// only counts.
+	Tenant   TenantKey
+	Endpoint EndpointKey // 0 is all of the tenant's
+	Kind     webhook.JobKind
 	// Spec is what it is to do, for the engine to read.
 	Spec []byte
 	// Through is the highest event that it is for.
@@ -22,7 +24,7 @@ type Job struct {
 	JobProgress
 
 	// What the store counts: sends, openings and cancellations that were made by its steps,
-	// and how those of them ended that are sent.
+	// and how those of them ended that are sent; payloads that were deleted by its Expunge.
 	Made, Succeeded, Failed int64
 
 	// Version counts the steps, from 1.
@@ -42,6 +44,9 @@ type JobProgress struct {
 	Examined, Matched int64
 	UpdatedAt         time.Time
 	EndedAt           time.Time // zero while it is running
+	// Result is what a job has found that only counts, for the engine to read. Lists of
+	// jobs leave it out.
+	Result []byte
 }
 
 // JobStep is what one transaction stores of a job.
@@ -76,14 +81,17 @@ type JobFilter struct {
 // another one is inserted.
 const MostEndedJobs = 250
 
+// MostEndedCounts is the same for the jobs of an organisation that have no tenant.
+const MostEndedCounts = 25
+
 // Jobs keeps the jobs and what becomes of what they have made.
 type Jobs interface {
 	// InsertJob stores a running job under its own key, as version 1, and returns it with
 	// its Through: every event that was acknowledged before the call has a key up to it, and
 	// of the keys up to it none appears later. So a store that has commits under way whose
 	// keys are lower than others' waits for them. It returns *ReplayError if once is not
-	// nil and was seen before, else ErrNotFound if the tenant, or the endpoint that is
-	// named, is deleted.
+	// nil and was seen before, else ErrNotFound if the tenant or the endpoint that is
+	// named is deleted.
 	InsertJob(ctx context.Context, job Job, once *Once) (Job, error)
 	// StepJob stores a step, all that it makes with it, in one transaction. Where the job
 	// is not running any more or has had another step since, it returns ErrStale and

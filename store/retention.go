@@ -47,11 +47,12 @@ type Retention interface {
 	ExpungeEvent(ctx context.Context, now time.Time, tenant TenantKey, event EventKey) ([]Turn, error)
 
 	// InsertExpunge stores that something large is to be deleted, under a key that it
-	// gives, and returns it with its Through; and, where it is everything of a tenant,
-	// deletes the tenant if that has not been done. It returns ErrNotFound for a tenant
-	// that is not the organisation's, or is gone; one that was deleted is found. Where the
-	// same was asked for before and is not done yet, that is returned instead, with the
-	// Through that it has from now on.
+	// gives, and returns it with its Through, which is that of the Job where there is one;
+	// and, where it is everything of a tenant, deletes the tenant if that has not been done.
+	// It returns ErrNotFound for a tenant that is not the organisation's, or is gone; one
+	// that was deleted is found. Where the same was asked for before, for the same Job or
+	// for none, and is not done yet, that is returned instead, with the Through that it has
+	// from now on.
 	InsertExpunge(ctx context.Context, organisation string, expunge Expunge) (Expunge, error)
 	// Expunges lists those that are not done, ascending by key.
 	Expunges(ctx context.Context, after ExpungeKey, limit int) ([]Expunge, error)
@@ -90,6 +91,9 @@ type Expunge struct {
 	// Everything asks for all that is kept of the tenant, itself and its endpoints
 	// included; else it is for the payloads of its events, as by ExpungePayload.
 	Everything bool
+	// Job is the one that it is for, which counts the payloads as Made; 0 is none. Only
+	// payloads are deleted for a job.
+	Job JobKey
 	// Through is the highest event whose payload is to go.
 	Through EventKey
 	AskedAt time.Time

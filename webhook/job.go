@@ -54,15 +54,22 @@ const (
 	JobResend
 	// JobCancel cancels what a filter lets through.
 	JobCancel
+	// JobExpunge deletes the payloads of a tenant.
+	JobExpunge
+	// JobUsage counts the deliveries of tenants.
+	JobUsage
+	// JobSubscriptions gathers which event types the endpoints of tenants listen to.
+	JobSubscriptions
 )
 
 var jobKindNames = [...]string{
 	JobRecover: "recover", JobReplayMissing: "replay_missing", JobResend: "resend", JobCancel: "cancel",
+	JobExpunge: "expunge", JobUsage: "usage", JobSubscriptions: "subscriptions",
 }
 
 // String returns the kind's name in lower case.
 func (k JobKind) String() string {
-	if k < JobRecover || k > JobCancel {
+	if k < JobRecover || k > JobSubscriptions {
 		return fmt.Sprintf("JobKind(%d)", uint8(k))
 	}
 	return jobKindNames[k]
@@ -73,7 +80,7 @@ func (k JobKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil 
 
 // UnmarshalText reads a kind's name.
 func (k *JobKind) UnmarshalText(text []byte) error {
-	for kind := JobRecover; kind <= JobCancel; kind++ {
+	for kind := JobRecover; kind <= JobSubscriptions; kind++ {
 		if jobKindNames[kind] == string(text) {
 			*k = kind
 			return nil

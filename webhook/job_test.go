@@ -7,7 +7,7 @@ import (
 )
 
 func TestJobKindsAndStatesComeBackFromText(t *testing.T) {
-	for kind := webhook.JobRecover; kind <= webhook.JobCancel; kind++ {
+	for kind := webhook.JobRecover; kind <= webhook.JobSubscriptions; kind++ {
 		text, err := kind.MarshalText()
 		var back webhook.JobKind
 		if err != nil || back.UnmarshalText(text) != nil || back != kind {

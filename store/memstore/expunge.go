@@ -106,8 +106,15 @@ func (s *Store) InsertExpunge(ctx context.Context, organisation string, expunge 
 			}
 		}
 		expunge.Through, expunge.AskedAt = store.EventKey(db.lastEvent), instant(expunge.AskedAt)
+		if expunge.Job != 0 {
+			job := db.jobs[expunge.Job]
+			if job == nil {
+				return store.Expunge{}, store.ErrNotFound
+			}
+			expunge.Through = job.Through
+		}
 		for key, earlier := range db.expunges {
-			if earlier.Tenant == expunge.Tenant && earlier.Everything == expunge.Everything {
+			if earlier.Tenant == expunge.Tenant && earlier.Everything == expunge.Everything && earlier.Job == expunge.Job {
 				earlier.Through = expunge.Through
 				db.expunges[key] = earlier
 				return earlier, nil
@@ -151,6 +158,9 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 				return nil
 			case event <= expunge.Through && ev.Payload != nil:
 				open = db.expungePayload(ev, now)
+				if job := db.jobs[expunge.Job]; job != nil {
+					job.Made++
+				}
 				return nil
 			}
 		}

@@ -10,12 +10,18 @@ import (
 )
 
 func cleanJob(j store.Job) store.Job {
-	j.Spec = blob(j.Spec)
+	j.Spec, j.Result = blob(j.Spec), blob(j.Result)
 	if j.Later = slices.Clone(j.Later); len(j.Later) == 0 {
 		j.Later = nil
 	}
 	j.CreatedAt, j.UpdatedAt, j.EndedAt, j.AtTime = instant(j.CreatedAt), instant(j.UpdatedAt), instantOrZero(j.EndedAt), instantOrZero(j.AtTime)
 	return j
+}
+
+// listedJob is a job as lists return it.
+func listedJob(j store.Job) store.Job {
+	j.Result = nil
+	return cleanJob(j)
 }
 
 // InsertJob stores a running job.
@@ -31,7 +37,7 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return store.Job{}, err
 		}
-		if _, err := db.tenantOf(job.Organisation, job.Tenant); err != nil {
+		if _, err := db.tenantOf(job.Organisation, job.Tenant); job.Tenant != 0 && err != nil {
 			return store.Job{}, err
 		}
 		if _, err := db.endpoint(job.Tenant, job.Endpoint); job.Endpoint != 0 && err != nil {
@@ -43,18 +49,21 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 			JobProgress: store.JobProgress{State: webhook.JobRunning, UpdatedAt: job.UpdatedAt},
 		})
 		db.jobs[job.Key] = &stored
-		db.boundJobs(job.Tenant)
+		db.boundJobs(&stored)
 		db.claimChange(once, job.Tenant)
 		return cleanJob(stored), nil
 	})
 }
 
-// boundJobs deletes some of a tenant's ended jobs where there are too many.
-func (db *state) boundJobs(tenant store.TenantKey) {
-	ended := 0
+// boundJobs deletes some ended jobs where there are too many beside this one.
+func (db *state) boundJobs(made *store.Job) {
+	ended, most := 0, store.MostEndedJobs
+	if made.Tenant == 0 {
+		most = store.MostEndedCounts
+	}
 	for _, key := range slices.Backward(sorted(db.jobs)) {
-		if j := db.jobs[key]; j.Tenant == tenant && j.State != webhook.JobRunning {
-			if ended++; ended > store.MostEndedJobs && ended <= store.MostEndedJobs+10 {
+		if j := db.jobs[key]; j.Tenant == made.Tenant && j.Organisation == made.Organisation && j.State != webhook.JobRunning {
+			if ended++; ended > most && ended <= most+10 {
 				delete(db.jobs, key)
 			}
 		}
@@ -144,7 +153,7 @@ func (s *Store) Jobs(ctx context.Context, organisation string, filter store.JobF
 			}
 		}
 		return examine(keys, page, func(key int64) (store.Job, time.Time, bool) {
-			j := cleanJob(*db.jobs[store.JobKey(key)])
+			j := listedJob(*db.jobs[store.JobKey(key)])
 			return j, j.CreatedAt, (len(filter.States) == 0 || slices.Contains(filter.States, j.State)) &&
 				(len(filter.Kinds) == 0 || slices.Contains(filter.Kinds, j.Kind))
 		}), nil
@@ -156,7 +165,7 @@ func (s *Store) RunningJobs(ctx context.Context, after store.JobKey, limit int) 
 	return get(ctx, s, "RunningJobs", func(db *state) (found []store.Job, _ error) {
 		for _, key := range sorted(db.jobs) {
 			if j := db.jobs[key]; key > after && j.State == webhook.JobRunning && len(found) < limit {
-				found = append(found, cleanJob(*j))
+				found = append(found, listedJob(*j))
 			}
 		}
 		return found, nil

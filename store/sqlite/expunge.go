@@ -143,16 +143,16 @@ func turns(open []store.Turn, err error) ([]store.Turn, error) {
 
 const (
 	expungedTenantSQL = `SELECT deleted_at IS NOT NULL FROM tenant WHERE key = ? AND organisation = ?`
-	expungeColumns    = `key, tenant, everything, through, asked_at`
-	sameExpungeSQL    = `SELECT ` + expungeColumns + ` FROM expunge WHERE tenant = ? AND everything = ?`
+	expungeColumns    = `key, tenant, everything, job, through, asked_at`
+	sameExpungeSQL    = `SELECT ` + expungeColumns + ` FROM expunge WHERE tenant = ? AND everything = ? AND job = ?`
 	expungesSQL       = `SELECT ` + expungeColumns + ` FROM expunge WHERE key > ? ORDER BY key LIMIT ?`
-	insertExpungeSQL  = `INSERT INTO expunge (key, tenant, everything, through, asked_at, next, page) VALUES (?, ?, ?, ?, ?, 1, 0)`
+	insertExpungeSQL  = `INSERT INTO expunge (key, tenant, everything, job, through, asked_at, next, page) VALUES (?, ?, ?, ?, ?, ?, 1, 0)`
 	extendExpungeSQL  = `UPDATE expunge SET through = ?2 WHERE key = ?1`
 )
 
 func scanExpunge(r *row) store.Expunge {
 	return store.Expunge{
-		Key: store.ExpungeKey(r.int()), Tenant: store.TenantKey(r.int()), Everything: r.bool(),
+		Key: store.ExpungeKey(r.int()), Tenant: store.TenantKey(r.int()), Everything: r.bool(), Job: store.JobKey(r.int()),
 		Through: store.EventKey(r.int()), AskedAt: r.time(),
 	}
 }
@@ -169,9 +169,13 @@ func (s *Store) InsertExpunge(ctx context.Context, organisation string, asked st
 				return err
 			}
 		}
-		stored, err = first(ctx, w.conn, scanExpunge, sameExpungeSQL, int64(asked.Tenant), integer(asked.Everything))
+		through, err := w.expungeThrough(ctx, asked.Job)
+		if err != nil {
+			return err
+		}
+		stored, err = first(ctx, w.conn, scanExpunge, sameExpungeSQL, int64(asked.Tenant), integer(asked.Everything), int64(asked.Job))
 		if err == nil {
-			stored.Through = store.EventKey(w.events.last())
+			stored.Through = through
 			_, err = w.exec(ctx, extendExpungeSQL, int64(stored.Key), int64(stored.Through))
 			return err
 		}
@@ -182,16 +186,26 @@ func (s *Store) InsertExpunge(ctx context.Context, organisation string, asked st
 			return err
 		}
 		stored = asked
-		stored.Key, stored.Through = store.ExpungeKey(w.directory.draw()), store.EventKey(w.events.last())
+		stored.Key, stored.Through = store.ExpungeKey(w.directory.draw()), through
 		stored.AskedAt = time.UnixMicro(micros(asked.AskedAt)).UTC()
 		_, err = w.exec(ctx, insertExpungeSQL, int64(stored.Key), int64(stored.Tenant), integer(stored.Everything),
-			int64(stored.Through), micros(stored.AskedAt))
+			int64(stored.Job), int64(stored.Through), micros(stored.AskedAt))
 		return err
 	})
 	if err != nil {
 		return store.Expunge{}, err
 	}
 	return stored, nil
+}
+
+// expungeThrough is the highest event that an Expunge is for: that of its job, or the last
+// there is.
+func (w *writer) expungeThrough(ctx context.Context, job store.JobKey) (store.EventKey, error) {
+	if job == 0 {
+		return store.EventKey(w.events.last()), nil
+	}
+	of, err := first(ctx, w.conn, scanJob, jobByKeySQL, int64(job))
+	return of.Through, err
 }
 
 // Expunges lists those that are not done.
@@ -206,12 +220,14 @@ type expunging struct {
 	now        time.Time
 	next, page int64
 	open       []store.Turn
+	dropped    int64 // payloads
 }
 
 const (
 	expungeSQL       = `SELECT ` + expungeColumns + `, next, page FROM expunge WHERE key = ?`
 	moveExpungeSQL   = `UPDATE expunge SET next = ?2, page = ?3 WHERE key = ?1`
 	deleteExpungeSQL = `DELETE FROM expunge WHERE key = ?`
+	countDroppedSQL  = `UPDATE job SET made = made + ?2 WHERE key = ?1`
 )
 
 // ExpungeStep does a part of an Expunge.
@@ -233,6 +249,11 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 			return err
 		}
 		open = e.open
+		if e.Job != 0 && e.dropped > 0 {
+			if _, err := w.exec(ctx, countDroppedSQL, int64(e.Job), e.dropped); err != nil {
+				return err
+			}
+		}
 		if done {
 			_, err = w.exec(ctx, deleteExpungeSQL, int64(key))
 		} else {
@@ -265,6 +286,7 @@ func (e *expunging) step(ctx context.Context) (bool, error) {
 			return false, nil
 		default:
 			open, err = e.expungePayload(ctx, ev, e.now)
+			e.dropped += integer(ev.payload)
 		}
 		if err != nil {
 			return false, err

@@ -12,12 +12,14 @@ import (
 
 const (
 	insertJobSQL = `INSERT INTO job (key, organisation, tenant, endpoint, kind, spec, through, created_at,
-			state, error, at_endpoint, at_event, at_time, later, examined, matched, updated_at, ended_at, made, succeeded, failed, version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, 0, 0, NULL, NULL, 0, 0, ?, NULL, 0, 0, 0, 1)`
+			state, error, at_endpoint, at_event, at_time, later, examined, matched, updated_at, ended_at, made, succeeded, failed, version, result)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, NULL, 0, 0, NULL, NULL, 0, 0, ?, NULL, 0, 0, 0, 1, NULL)`
 	jobOfSQL     = `SELECT 1 FROM tenant WHERE key = ?1 AND organisation = ?2 AND deleted_at IS NULL`
 	jobAtSQL     = `SELECT 1 FROM endpoint WHERE key = ?1 AND tenant = ?2 AND deleted_at IS NULL`
 	boundJobsSQL = `DELETE FROM job WHERE key IN (
 		SELECT key FROM job WHERE tenant = ?1 AND state <> 1 ORDER BY key DESC LIMIT 10 OFFSET ?2)`
+	boundCountsSQL = `DELETE FROM job WHERE key IN (
+		SELECT key FROM job WHERE tenant = 0 AND +organisation = ?1 AND state <> 1 ORDER BY key DESC LIMIT 10 OFFSET ?2)`
 )
 
 // InsertJob stores a running job. There is one writer, so no key is under way while it
@@ -27,14 +29,7 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 		if err := w.claim(ctx, once, job.Tenant); err != nil {
 			return err
 		}
-		there, err := w.has(ctx, jobOfSQL, int64(job.Tenant), job.Organisation)
-		if err == nil && there && job.Endpoint != 0 {
-			there, err = w.has(ctx, jobAtSQL, int64(job.Endpoint), int64(job.Tenant))
-		}
-		if err == nil && !there {
-			err = store.ErrNotFound
-		}
-		if err != nil {
+		if err := w.jobHasItsPlace(ctx, &job); err != nil {
 			return err
 		}
 		job.Through = store.EventKey(w.events.next - 1)
@@ -42,9 +37,10 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 			int64(job.Kind), blobOrNull(job.Spec), int64(job.Through), micros(job.CreatedAt), micros(job.UpdatedAt)); err != nil {
 			return err
 		}
-		if _, err = w.exec(ctx, boundJobsSQL, int64(job.Tenant), int64(store.MostEndedJobs)); err != nil {
+		if err := w.boundJobs(ctx, &job); err != nil {
 			return err
 		}
+		var err error
 		job, err = first(ctx, w.conn, scanJob, jobByKeySQL, int64(job.Key))
 		return err
 	})
@@ -54,20 +50,47 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 	return job, nil
 }
 
+// jobHasItsPlace returns ErrNotFound for a tenant or an endpoint that is not there.
+func (w *writer) jobHasItsPlace(ctx context.Context, job *store.Job) error {
+	if job.Tenant == 0 {
+		return nil
+	}
+	there, err := w.has(ctx, jobOfSQL, int64(job.Tenant), job.Organisation)
+	if err == nil && there && job.Endpoint != 0 {
+		there, err = w.has(ctx, jobAtSQL, int64(job.Endpoint), int64(job.Tenant))
+	}
+	if err == nil && !there {
+		err = store.ErrNotFound
+	}
+	return err
+}
+
+// boundJobs deletes some ended jobs where there are too many beside this one.
+func (w *writer) boundJobs(ctx context.Context, job *store.Job) (err error) {
+	if job.Tenant == 0 {
+		_, err = w.exec(ctx, boundCountsSQL, job.Organisation, int64(store.MostEndedCounts))
+	} else {
+		_, err = w.exec(ctx, boundJobsSQL, int64(job.Tenant), int64(store.MostEndedJobs))
+	}
+	return err
+}
+
 const (
 	jobColumns = `SELECT key, organisation, tenant, endpoint, kind, spec, through, created_at,
-		state, error, at_endpoint, at_event, at_time, later, examined, matched, updated_at, ended_at, made, succeeded, failed, version FROM job `
-	jobByKeySQL      = jobColumns + `WHERE key = ?`
-	jobSQL           = jobColumns + `WHERE key = ? AND organisation = ?`
-	jobsUpSQL        = jobColumns + `WHERE organisation = ?1 AND key > ?2 ORDER BY key`
-	jobsDownSQL      = jobColumns + `WHERE organisation = ?1 AND key < ?2 ORDER BY key DESC`
-	jobsOfTenantUp   = jobColumns + `WHERE organisation = ?1 AND key > ?2 AND tenant = ?3 ORDER BY key`
-	jobsOfTenantDown = jobColumns + `WHERE organisation = ?1 AND key < ?2 AND tenant = ?3 ORDER BY key DESC`
-	runningJobsSQL   = jobColumns + `WHERE state = 1 AND key > ? ORDER BY key LIMIT ?`
+		state, error, at_endpoint, at_event, at_time, later, examined, matched, updated_at, ended_at, made, succeeded, failed, version`
+	wholeJob         = jobColumns + `, result FROM job `
+	listedJob        = jobColumns + `, NULL FROM job `
+	jobByKeySQL      = wholeJob + `WHERE key = ?`
+	jobSQL           = wholeJob + `WHERE key = ? AND organisation = ?`
+	jobsUpSQL        = listedJob + `WHERE organisation = ?1 AND key > ?2 ORDER BY key`
+	jobsDownSQL      = listedJob + `WHERE organisation = ?1 AND key < ?2 ORDER BY key DESC`
+	jobsOfTenantUp   = listedJob + `WHERE organisation = ?1 AND key > ?2 AND tenant = ?3 ORDER BY key`
+	jobsOfTenantDown = listedJob + `WHERE organisation = ?1 AND key < ?2 AND tenant = ?3 ORDER BY key DESC`
+	runningJobsSQL   = listedJob + `WHERE state = 1 AND key > ? ORDER BY key LIMIT ?`
 )
 
 func scanJob(r *row) store.Job {
-	return store.Job{
+	job := store.Job{
 		Key: store.JobKey(r.int()), Organisation: r.text(), Tenant: store.TenantKey(r.int()), Endpoint: store.EndpointKey(r.int()),
 		Kind: webhook.JobKind(r.int()), Spec: r.blob(), Through: store.EventKey(r.int()), CreatedAt: r.time(), //nolint:gosec // a JobKind was stored
 		JobProgress: store.JobProgress{
@@ -77,6 +100,8 @@ func scanJob(r *row) store.Job {
 		},
 		Made: r.int(), Succeeded: r.int(), Failed: r.int(), Version: r.int(),
 	}
+	job.Result = r.blob()
+	return job
 }
 
 // Job returns a job of an organisation, or ErrNotFound.
@@ -113,7 +138,7 @@ func (s *Store) RunningJobs(ctx context.Context, after store.JobKey, limit int) 
 
 const (
 	stepJobSQL = `UPDATE job SET state = ?3, error = ?4, at_endpoint = ?5, at_event = ?6, at_time = ?7, later = ?8,
-			examined = ?9, matched = ?10, updated_at = ?11, ended_at = ?12, made = made + ?13, version = version + 1
+			examined = ?9, matched = ?10, updated_at = ?11, ended_at = ?12, made = made + ?13, version = version + 1, result = ?14
 		WHERE key = ?1 AND version = ?2 AND state = 1`
 	insertOpeningSQL = `INSERT INTO job_opening (endpoint, event, job) VALUES (?, ?, ?)`
 )
@@ -178,7 +203,7 @@ func (w *writer) stepJob(ctx context.Context, step *store.JobStep, made int64) e
 	p := &step.Progress
 	stepped, err := w.exec(ctx, stepJobSQL, int64(step.Job), step.Version, int64(p.State), textOrNull(p.Error),
 		int64(p.At.Endpoint), int64(p.At.Event), microsOrNull(p.AtTime), deliveriesOrNull(p.Later), p.Examined, p.Matched,
-		micros(p.UpdatedAt), microsOrNull(p.EndedAt), made)
+		micros(p.UpdatedAt), microsOrNull(p.EndedAt), made, blobOrNull(p.Result))
 	if err != nil || stepped == 1 {
 		return err
 	}

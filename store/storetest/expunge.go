@@ -169,6 +169,38 @@ func sameExpungeIsOne(w *world) {
 	same(w, "with the tenant", mustGet[[]store.Expunge](w)(w.Expunges(w.ctx, 0, 9)), []store.Expunge{theirs})
 }
 
+func jobCountsWhatItsExpungeDeletes(w *world) {
+	tenant := w.tenant()
+	ep := w.endpoint(tenant)
+	var mine []store.EventKey
+	for range 20 {
+		mine = append(mine, w.publish(2, tenant, ep)...)
+	}
+	mustGet[[]store.Turn](w)(w.ExpungePayload(w.ctx, w.now, tenant, mine[7]))
+	job := w.job(tenant, 0)
+	later := w.publish(1, tenant, ep)[0]
+	insert := func(job store.JobKey) (store.Expunge, error) {
+		return w.InsertExpunge(w.ctx, organisation, store.Expunge{Tenant: tenant, Job: job, AskedAt: w.now})
+	}
+	_, err := insert(999_999)
+	w.is("of no job", err, store.ErrNotFound)
+	asked := mustGet[store.Expunge](w)(insert(job.Key))
+	same(w, "through", asked.Through, job.Through)
+	same(w, "again", mustGet[store.Expunge](w)(insert(job.Key)), asked)
+	other := mustGet[store.Expunge](w)(insert(0))
+	same(w, "listed", mustGet[[]store.Expunge](w)(w.Expunges(w.ctx, 0, 9)), []store.Expunge{asked, other})
+	same(w, "open", len(w.expunge(asked.Key)), 39)
+	same(w, "published later", w.left(tenant, later), []string{"pe"})
+	same(w, "counted", w.jobNow(job.Key).Made, 39)
+	same(w, "it runs, as it was", w.jobNow(job.Key).Version, job.Version)
+	w.expunge(other.Key)
+	same(w, "published later", w.left(tenant, later), []string{"e"})
+	same(w, "counted", w.jobNow(job.Key).Made, 39)
+	again := mustGet[store.Expunge](w)(insert(job.Key))
+	w.expunge(again.Key)
+	same(w, "counted once", w.jobNow(job.Key).Made, 39)
+}
+
 func expungedTenantIsNowhere(w *world) {
 	stays := w.tenant()
 	elsewhere := w.endpoint(stays)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -435,6 +436,56 @@ func oldestEndedJobsGoForNewOnes(w *world) {
 	same(w, "one that runs", w.jobNow(running.Key).State, webhook.JobRunning)
 }
 
+// jobOfNoTenantIsItsOrganisations is a job that counts, whose result may be large.
+func jobOfNoTenantIsItsOrganisations(w *world) {
+	tenant := w.tenant()
+	insert := func(organisation string, once *store.Once) store.Job {
+		made := w.newJob(0, 0)
+		made.Organisation, made.Kind = organisation, webhook.JobUsage
+		return mustGet[store.Job](w)(w.InsertJob(w.ctx, made, once))
+	}
+	once := w.once(1, time.Hour)
+	job := insert(organisation, once)
+	_, err := w.InsertJob(w.ctx, w.newJob(0, 0), once)
+	w.replayed("again", err, store.ReplayError{Answer: []byte("answer")})
+	same(w, "running", mustGet[[]store.Job](w)(w.RunningJobs(w.ctx, 0, 9)), []store.Job{job})
+	list := func(filter store.JobFilter) []store.Job {
+		return mustGet[store.Listed[store.Job]](w)(w.Jobs(w.ctx, organisation, filter, store.Page{Limit: 250})).Items
+	}
+	same(w, "listed", list(store.JobFilter{}), []store.Job{job})
+	same(w, "of a tenant", len(list(store.JobFilter{Tenant: tenant})), 0)
+
+	step := w.stepOf(job)
+	step.Progress.State, step.Progress.EndedAt = webhook.JobFinished, w.now
+	step.Progress.Result = bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	w.step(step)
+	job.JobProgress, job.Version = step.Progress, 2
+	same(w, "ended", w.jobNow(job.Key), job)
+	same(w, "cancelled too late", mustGet[store.Job](w)(w.CancelJob(w.ctx, organisation, job.Key, "late", w.now)), job)
+	listed := job
+	listed.Result = nil
+	same(w, "listed", list(store.JobFilter{}), []store.Job{listed})
+
+	end := func(job store.Job) {
+		mustGet[store.Job](w)(w.CancelJob(w.ctx, job.Organisation, job.Key, "", w.now))
+	}
+	foreign := insert("org_other", nil)
+	end(foreign)
+	for range store.MostEndedCounts {
+		end(insert("org_other", nil))
+	}
+	end(w.job(tenant, 0))
+	insert(organisation, nil)
+	same(w, "where others have many", w.jobNow(job.Key).State, webhook.JobFinished)
+	for range store.MostEndedCounts {
+		end(insert(organisation, nil))
+	}
+	insert(organisation, nil)
+	_, err = w.Job(w.ctx, organisation, job.Key)
+	w.is("the oldest", err, store.ErrNotFound)
+	same(w, "a tenant's", len(list(store.JobFilter{Tenant: tenant})), 1)
+}
+
 func jobSurvivesReopen(w *world, reopen func() *world) {
 	tenant := w.tenant()
 	ep := w.endpoint(tenant)
@@ -473,8 +524,11 @@ func (p *pair) insertJob(rt *rapid.T) {
 		Kind:        rapid.SampledFrom([]webhook.JobKind{webhook.JobRecover, webhook.JobCancel}).Draw(rt, "kind"),
 		JobProgress: store.JobProgress{UpdatedAt: p.now},
 	}
-	if p.chance(40) {
+	switch {
+	case p.chance(40):
 		job.Endpoint = p.endpoint().Key
+	case p.chance(20):
+		job.Tenant, job.Kind = 0, webhook.JobUsage
 	}
 	once := p.once('c')
 	tested, testedErr := p.tested.InsertJob(p.Context(), job, once)
@@ -503,7 +557,7 @@ func (p *pair) stepJob(rt *rapid.T) {
 	step.Progress.UpdatedAt = p.now
 	step.Progress.State = webhook.JobRunning
 	if p.chance(10) {
-		step.Progress.State, step.Progress.EndedAt = webhook.JobFinished, p.now
+		step.Progress.State, step.Progress.EndedAt, step.Progress.Result = webhook.JobFinished, p.now, []byte(p.pick("", "[]"))
 	}
 	ref := func() store.DeliveryRef { return store.DeliveryRef{Endpoint: p.endpoint().Key, Event: p.event()} }
 	step.Progress.At, step.Progress.Later = ref(), nil
@@ -591,6 +645,14 @@ func (p *pair) readJobs(rt *rapid.T) {
 			listed.Items[i].Through = 0
 		}
 		return listed, err
+	})
+	read(p, "Job", func(st store.Store) (store.Job, error) {
+		found, err := st.Job(p.Context(), organisation, job.Key)
+		found.Through, found.At.Event = 0, 0 // which each store knows by keys of its own
+		for i := range found.Later {
+			found.Later[i].Event = 0
+		}
+		return found, err
 	})
 	read(p, "JobOpen", func(st store.Store) ([2]int, error) {
 		open, untried, err := st.JobOpen(p.Context(), job.Key, ep, 3)

@@ -188,6 +188,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"JobsPageBothWays", jobsPageBothWays},
 		{"EndedJobsGo", endedJobsGo},
 		{"OldestEndedJobsGoForNewOnes", oldestEndedJobsGoForNewOnes},
+		{"JobOfNoTenantIsItsOrganisations", jobOfNoTenantIsItsOrganisations},
 
 		{"RecordsAreNotShared", recordsAreNotShared},
 		{"EverythingGoesInItsTime", everythingGoesInItsTime},
@@ -209,6 +210,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"ExpungedEventIsNowhere", expungedEventIsNowhere},
 		{"ExpungedPayloadsAreGone", expungedPayloadsAreGone},
 		{"SameExpungeIsOne", sameExpungeIsOne},
+		{"JobCountsWhatItsExpungeDeletes", jobCountsWhatItsExpungeDeletes},
 		{"ExpungedTenantIsNowhere", expungedTenantIsNowhere},
 		{"DeletedTenantIsExpunged", deletedTenantIsExpunged},
 

@@ -270,7 +270,7 @@ CREATE TABLE attempt_span (
 CREATE TABLE job (
 	key          INTEGER PRIMARY KEY,
 	organisation TEXT NOT NULL,
-	tenant       INTEGER NOT NULL,
+	tenant       INTEGER NOT NULL, -- 0 is the organisation
 	endpoint     INTEGER NOT NULL, -- 0 is all of the tenant's
 	kind         INTEGER NOT NULL,
 	spec         BLOB,
@@ -289,7 +289,8 @@ CREATE TABLE job (
 	made         INTEGER NOT NULL,
 	succeeded    INTEGER NOT NULL, -- of what was made
 	failed       INTEGER NOT NULL,
-	version      INTEGER NOT NULL
+	version      INTEGER NOT NULL,
+	result       BLOB              -- what one has found that counts
 ) STRICT;
 CREATE INDEX job_organisation ON job (organisation);
 CREATE INDEX job_tenant ON job (tenant);
@@ -421,6 +422,7 @@ CREATE TABLE expunge (
 	key        INTEGER PRIMARY KEY,
 	tenant     INTEGER NOT NULL,
 	everything INTEGER NOT NULL, -- else the payloads of its events
+	job        INTEGER NOT NULL, -- 0 is none
 	through    INTEGER NOT NULL, -- up to this one
 	asked_at   INTEGER NOT NULL,
 	next       INTEGER NOT NULL, -- the event to go on with
