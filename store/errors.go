@@ -18,6 +18,8 @@ var (
 	// ErrNotDeferred is returned where a deferred event was to be cancelled, for one that is
 	// not, or was promoted.
 	ErrNotDeferred = errors.New("event does not wait for its time")
+	// ErrTxRefused is returned by a Tx that the store can't be part of.
+	ErrTxRefused = errors.New("transaction can't take an event")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("store is closed")
 )

@@ -61,11 +61,17 @@ type Subject struct {
 // Outbox keeps the Announcements until their events are accepted. A row goes with the
 // Accept that is From it.
 type Outbox interface {
-	// Outbox lists the rows in order of their keys, from behind after.
+	// Outbox lists the rows in order of their keys, from behind after. A transaction that
+	// was open meanwhile may leave rows with lower keys than what was listed: they are found
+	// by beginning anew. See LastOutbox for what else that means.
 	Outbox(ctx context.Context, after OutboxKey, limit int) ([]Announced, error)
-	// DeleteOutbox deletes rows whose events are not to be accepted. One that is gone is no
-	// error.
-	DeleteOutbox(ctx context.Context, keys []OutboxKey) error
+	// LastOutbox returns the highest key that was given so far; 0 is none. If a row's transaction was committed before another row
+	// was announced, then a walk that begins behind this call and ends at its key lists the
+	// first before the second, or not the second.
+	LastOutbox(ctx context.Context) (OutboxKey, error)
+	// DeleteOutbox deletes rows whose events are not to be accepted, and announces what is
+	// told of that. A row that is gone is no error.
+	DeleteOutbox(ctx context.Context, keys []OutboxKey, announce ...Announcement) error
 	// CountOutbox counts the rows and stops at limit.
 	CountOutbox(ctx context.Context, limit int) (int, error)
 }

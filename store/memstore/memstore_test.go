@@ -33,3 +33,17 @@ func TestDurable(t *testing.T) {
 func TestModel(t *testing.T) {
 	storetest.Model(t, folders())
 }
+
+func TestTransactionsOfOthers(t *testing.T) {
+	storetest.RunTx(t, false, func(t *testing.T) (store.Store, func() storetest.OpenTx) {
+		s := memstore.New()
+		t.Cleanup(func() { _ = s.Close() })
+		return s, func() storetest.OpenTx {
+			tx := s.Begin()
+			return storetest.OpenTx{
+				Tx: tx, Commit: func() error { return tx.Commit(t.Context()) },
+				Rollback: func() error { tx.Rollback(); return nil },
+			}
+		}
+	})
+}

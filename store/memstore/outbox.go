@@ -17,8 +17,12 @@ func (db *state) announceAll(announcements []store.Announcement) {
 // announce puts an announcement into the outbox.
 func (db *state) announce(a store.Announcement, about store.About) {
 	a.About = about
+	db.outbox[db.nextOutbox()] = cleanAnnouncement(a)
+}
+
+func (db *state) nextOutbox() store.OutboxKey {
 	db.lastOutbox++
-	db.outbox[store.OutboxKey(db.lastOutbox)] = cleanAnnouncement(a)
+	return store.OutboxKey(db.lastOutbox)
 }
 
 func cleanAnnouncement(a store.Announcement) store.Announcement {
@@ -58,12 +62,18 @@ func (db *state) subject(about store.About) (s store.Subject) {
 	return s
 }
 
-// DeleteOutbox deletes rows whose events are not to be accepted.
-func (s *Store) DeleteOutbox(ctx context.Context, keys []store.OutboxKey) error {
+// LastOutbox returns the highest key that was given.
+func (s *Store) LastOutbox(ctx context.Context) (store.OutboxKey, error) {
+	return get(ctx, s, "LastOutbox", func(db *state) (store.OutboxKey, error) { return store.OutboxKey(db.lastOutbox), nil })
+}
+
+// DeleteOutbox deletes rows whose events are not to be accepted, and announces that.
+func (s *Store) DeleteOutbox(ctx context.Context, keys []store.OutboxKey, announce ...store.Announcement) error {
 	return s.do(ctx, "DeleteOutbox", func(db *state) error {
 		for _, key := range keys {
 			delete(db.outbox, key)
 		}
+		db.announceAll(announce)
 		return nil
 	})
 }

@@ -49,7 +49,7 @@ func (n *counter) forget() { n.reserved = 0 }
 const reservedSQL = `SELECT reserved FROM counter WHERE name = ?`
 
 func (w *writer) loadCounters(ctx context.Context) error {
-	for _, n := range []*counter{&w.directory, &w.events, &w.attempts, &w.sends, &w.outbox} {
+	for _, n := range []*counter{&w.directory, &w.events, &w.attempts, &w.sends} {
 		reserved, err := first(ctx, w.conn, (*row).int, reservedSQL, n.name)
 		if err != nil {
 			return err

@@ -172,16 +172,21 @@ var (
 // error instead of a string. The writer alone may write to the file's pages as to a table,
 // see leftover.go.
 func dsn(path, mode string) string {
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // a drive letter
-	}
 	query := "mode=" + mode + "&_dqs=0&_error_rc=1"
 	if mode == "ro" {
 		query += "&_defensive=1"
 	}
-	name := url.URL{Scheme: "file", Path: path, RawQuery: query}
+	name := url.URL{Scheme: "file", Path: filePath(path), RawQuery: query}
 	return name.String()
+}
+
+// filePath is a path as a URL has it.
+func filePath(path string) string {
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // a drive letter
+	}
+	return path
 }
 
 // explain says in plain words what SQLite finds wrong with a file.

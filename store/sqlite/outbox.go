@@ -6,9 +6,9 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-const insertOutboxSQL = `INSERT INTO outbox (key, tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
+const insertOutboxSQL = `INSERT INTO main.outbox (tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
 		payload, details, about_tenant, about_endpoint, about_event, about_attempt)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
 // announce puts announcements into the outbox.
 func (w *writer) announce(ctx context.Context, announcements []store.Announcement) error {
@@ -21,25 +21,29 @@ func (w *writer) announce(ctx context.Context, announcements []store.Announcemen
 }
 
 func (w *writer) insertOutbox(ctx context.Context, a *store.Announcement, about store.About) error {
-	if err := w.outbox.reserve(ctx, w.conn, 1); err != nil {
-		return err
-	}
+	_, err := w.exec(ctx, insertOutboxSQL, outboxRow(a, about)...)
+	return err
+}
+
+// outboxRow is what insertOutboxSQL takes.
+func outboxRow(a *store.Announcement, about store.About) []any {
 	var payload any // empty is not NULL
 	if a.Payload != nil {
 		payload = a.Payload
 	}
-	_, err := w.exec(ctx, insertOutboxSQL, w.outbox.draw(),
+	return []any{
 		numberOrNull(a.Tenant), textOrNull(a.Organisation), textOrNull(a.TenantUID), textOrNull(a.UID), a.Type,
 		listOrNull(a.Channels), listOrNull(a.Tags), microsOrNull(a.DeliverAt), numberOrNull(a.PayloadTTL.Microseconds()),
 		payload, blobOrNull(a.Details),
-		numberOrNull(about.Tenant), numberOrNull(about.Endpoint), numberOrNull(about.Event), numberOrNull(about.Attempt))
-	return err
+		numberOrNull(about.Tenant), numberOrNull(about.Endpoint), numberOrNull(about.Event), numberOrNull(about.Attempt),
+	}
 }
 
 const (
 	inOutboxSQL     = `SELECT 1 FROM outbox WHERE key = ?`
 	deleteOutboxSQL = `DELETE FROM outbox WHERE key = ?`
 	countOutboxSQL  = `SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT ?)`
+	lastOutboxSQL   = `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'`
 	outboxSQL       = `SELECT outbox.key, outbox.tenant, outbox.organisation, tenant_uid, outbox.uid, outbox.type, outbox.channels, outbox.tags,
 			outbox.deliver_at, outbox.payload_ttl, outbox.payload, details, about_tenant, about_endpoint, about_event, about_attempt,
 			tenant.organisation, tenant.uid, tenant.created_at, endpoint.uid, endpoint.created_at, event.uid, event.accepted_at,
@@ -85,15 +89,21 @@ func (s *Store) Outbox(ctx context.Context, after store.OutboxKey, limit int) ([
 	return readAll(ctx, s, scanAnnounced, outboxSQL, int64(after), int64(limit))
 }
 
-// DeleteOutbox deletes rows whose events are not to be accepted.
-func (s *Store) DeleteOutbox(ctx context.Context, keys []store.OutboxKey) error {
+// LastOutbox returns the highest key that was given.
+func (s *Store) LastOutbox(ctx context.Context) (store.OutboxKey, error) {
+	key, err := readFirst(ctx, s, (*row).int, lastOutboxSQL)
+	return store.OutboxKey(key), err
+}
+
+// DeleteOutbox deletes rows whose events are not to be accepted, and announces that.
+func (s *Store) DeleteOutbox(ctx context.Context, keys []store.OutboxKey, announce ...store.Announcement) error {
 	return s.write(ctx, func(ctx context.Context, w *writer) error {
 		for _, key := range keys {
 			if err := w.deleteOutbox(ctx, key); err != nil {
 				return err
 			}
 		}
-		return nil
+		return w.announce(ctx, announce)
 	})
 }
 

@@ -15,7 +15,7 @@ type writer struct {
 	path  string
 	*conn // nil after it failed, until it is needed again
 
-	directory, events, attempts, sends, outbox counter
+	directory, events, attempts, sends counter
 
 	// What is known of tables that only this writer changes; dropped with every
 	// transaction that does not come to its end.
@@ -58,7 +58,7 @@ const defaultLedgerSize = 30_000
 func newWriter(path string) *writer {
 	return &writer{
 		path: path, leftovers: make(map[int64]struct{}),
-		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"}, sends: counter{name: "send"}, outbox: counter{name: "outbox"},
+		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"}, sends: counter{name: "send"},
 		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
 		historySpans: spans{insertSQL: insertHistorySpanSQL},
 		ledgerSize:   defaultLedgerSize, mostLog: defaultMostLog, generation: defaultGeneration,
@@ -173,7 +173,6 @@ func (w *writer) rollback(ctx context.Context) {
 	w.events.forget()
 	w.attempts.forget()
 	w.sends.forget()
-	w.outbox.forget()
 	if _, err := w.exec(ctx, "ROLLBACK"); err != nil {
 		w.abandon() // SQLite has ended the transaction itself, or is out of order
 	}

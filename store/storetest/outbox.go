@@ -177,10 +177,24 @@ func announcedEventIsAcceptedOnce(w *world) {
 
 	w.must(w.DeleteOutbox(w.ctx, []store.OutboxKey{rows[0].Key, rows[2].Key, rows[2].Key + 1000}))
 	same(w, "deleted", len(w.outbox()), 0)
+	same(w, "last key", mustGet[store.OutboxKey](w)(w.LastOutbox(w.ctx)), rows[2].Key)
 	accept.From = rows[2].Key
 	same(w, "and not accepted", w.verdict(accept), store.Verdict{Kind: store.Gone})
 	w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant, ""), nil, store.Announcement{Type: "a"}))
 	if next := w.outbox()[0].Key; next <= rows[2].Key {
 		w.Errorf("key %d is not above %d, which was in use", next, rows[2].Key)
 	}
+}
+
+func deletingFromTheOutboxIsAnnounced(w *world) {
+	tenant := w.newTenant("acme")
+	w.must(w.InsertTenant(w.ctx, tenant, nil))
+	same(w, "last key before any", mustGet[store.OutboxKey](w)(w.LastOutbox(w.ctx)), 0)
+	w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant.Key, ""), nil, store.Announcement{Type: "a"}, store.Announcement{Type: "b"}))
+	refused := store.Announcement{Type: "refused", Details: []byte("why"), About: store.About{Tenant: tenant.Key}}
+	w.must(w.DeleteOutbox(w.ctx, []store.OutboxKey{w.outbox()[0].Key}, refused))
+	rows := w.outbox()
+	same(w, "rows", len(rows), 2)
+	same(w, "left", rows[0].Type, "b")
+	same(w, "announced", rows[1].Announcement, refused)
 }

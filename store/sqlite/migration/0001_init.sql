@@ -9,7 +9,7 @@ CREATE TABLE counter (
 	name     TEXT PRIMARY KEY,
 	reserved INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO counter (name, reserved) VALUES ('directory', 1), ('event', 1), ('attempt', 1), ('send', 1), ('outbox', 1);
+INSERT INTO counter (name, reserved) VALUES ('directory', 1), ('event', 1), ('attempt', 1), ('send', 1);
 
 CREATE TABLE instance (
 	one              INTEGER PRIMARY KEY CHECK (one = 1),
@@ -177,9 +177,11 @@ CREATE TABLE deferred (
 CREATE INDEX deferred_tenant ON deferred (tenant);
 
 -- Events to be accepted, put here in the transaction of their cause. The row goes with the
--- acceptance. Where payload is NULL it is made then, of what the event is about.
+-- acceptance. Where payload is NULL it is made then, of what the event is about. Programs
+-- that publish within transactions of their own insert here on connections of their own, so
+-- SQLite gives the keys.
 CREATE TABLE outbox (
-	key            INTEGER PRIMARY KEY,
+	key            INTEGER PRIMARY KEY AUTOINCREMENT,
 	tenant         INTEGER,
 	organisation   TEXT, -- and its tenant's uid, where the tenant's key is NULL
 	tenant_uid     TEXT,
