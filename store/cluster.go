@@ -16,7 +16,8 @@ const BucketCount = 1024
 // the node that owns its bucket.
 type Bucket int16
 
-// BucketOf returns the bucket that a tenant is in. It is stored, and so will never change.
+// BucketOf returns the bucket that a tenant is in; that of 0, which stands for what is no
+// tenant's, is 0. It is stored, and so will never change.
 func BucketOf(tenant TenantKey) Bucket {
 	// Keys ascend one by one, and are mixed so that neighbours are far apart (the finalizer
 	// of SplitMix64).
@@ -69,7 +70,8 @@ type View struct {
 // what is stored but for NewKey, checks in its own transaction that its node has not been
 // buried, and else returns ErrBuried and stores nothing. A Bury that has returned comes
 // behind every write of the node that was stored, and no other will be. Reading is not
-// fenced. A handle that has never joined is not fenced either, and owns nothing.
+// fenced, and neither is Scrub. A handle that has never joined is not fenced either, owns
+// nothing, and can't Beat, Claim, Release or Bury: that is ErrBuried, too.
 //
 // # Ownership
 //
@@ -102,8 +104,7 @@ type Cluster interface {
 	// handle return ErrBuried. It waits for writes under way. On a handle that is no node, or
 	// whose node was buried, it does nothing.
 	Leave(ctx context.Context) error
-	// Beat raises the node's counter and returns how the cluster stands just after. It
-	// returns ErrBuried for a handle that is no node, too.
+	// Beat raises the node's counter and returns how the cluster stands just after.
 	Beat(ctx context.Context) (View, error)
 
 	// Claim makes the node the owner of those of the buckets that nobody owns, and returns,

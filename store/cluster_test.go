@@ -7,7 +7,7 @@ import (
 )
 
 func TestBucketsNeverChange(t *testing.T) {
-	for tenant, want := range map[store.TenantKey]store.Bucket{1: 485, 2: 138, 3: 240, 1_000_000: 854, 1<<63 - 1: 701} {
+	for tenant, want := range map[store.TenantKey]store.Bucket{0: 0, 1: 485, 2: 138, 3: 240, 1_000_000: 854, 1<<63 - 1: 701} {
 		if got := store.BucketOf(tenant); got != want {
 			t.Errorf("BucketOf(%d) = %d, want %d", tenant, got, want)
 		}

@@ -21,6 +21,7 @@ func (s *Store) Commit(ctx context.Context, batch *store.Batch) (verdicts []stor
 		return nil, err
 	}
 	var keys *underWay
+	var heard store.Heard
 	if err := s.apply(func(db *state) error {
 		keys = db.draw(len(batch.Accepts))
 		return nil
@@ -28,9 +29,9 @@ func (s *Store) Commit(ctx context.Context, batch *store.Batch) (verdicts []stor
 		return nil, err
 	}
 	err = s.fault(ctx, "Commit", Drawn)
-	if failed := s.settle(keys, func(db *state) {
+	if failed := s.settle(keys, func(db *state) error {
 		if err != nil {
-			return
+			return err
 		}
 		for i := range batch.Accepts {
 			verdicts = append(verdicts, db.accept(&batch.Accepts[i], keys, batch.Now))
@@ -38,6 +39,9 @@ func (s *Store) Commit(ctx context.Context, batch *store.Batch) (verdicts []stor
 		for i := range batch.Outcomes {
 			db.record(&batch.Outcomes[i], batch.Now)
 		}
+		db.endSignals(batch.Acted)
+		heard = db.heard(s.as)
+		return nil
 	}); err == nil {
 		err = failed
 	}
@@ -47,6 +51,7 @@ func (s *Store) Commit(ctx context.Context, batch *store.Batch) (verdicts []stor
 	if err != nil {
 		return nil, err
 	}
+	batch.Heard = heard
 	return append([]store.Verdict{}, verdicts...), nil
 }
 
@@ -71,6 +76,7 @@ func (db *state) accept(a *store.Accept, keys *underWay, now time.Time) store.Ve
 	}
 	for _, ep := range a.Endpoints {
 		db.putDelivery(&store.DeliveryRecord{Endpoint: ep, Event: event.Key, State: webhook.Pending})
+		db.post(store.Signal{Kind: store.SignalFresh, Tenant: a.Tenant, Endpoint: ep, Event: event.Key})
 	}
 	return store.Verdict{Kind: store.Accepted, Event: event.Key, AcceptedAt: event.AcceptedAt}
 }
@@ -145,9 +151,11 @@ func (db *state) carryOut(o *store.Outcome, now time.Time) bool {
 	}
 	if state.Ended() {
 		db.end(d, state, reason, now)
+		db.post(store.Signal{Kind: store.SignalEnded, Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event})
 		return true
 	}
 	d.State, d.RetryAt = webhook.Waiting, instant(o.RetryAt)
+	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: o.Tenant, Endpoint: o.Endpoint})
 	return true
 }
 
@@ -176,14 +184,17 @@ func (db *state) log(o *store.Outcome) store.AttemptKey {
 
 // Lanes lists the endpoints that have open deliveries or sends.
 func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) ([]store.Lane, error) {
-	return get(ctx, s, "Lanes", func(db *state) (lanes []store.Lane, _ error) {
-		for _, key := range sorted(db.endpoints) {
-			if key > after && len(lanes) < limit && len(db.open(key))+len(db.sendsOf(key)) > 0 {
-				lanes = append(lanes, store.Lane{Endpoint: key, Tenant: db.endpoints[key].Tenant})
-			}
+	return get(ctx, s, "Lanes", func(db *state) ([]store.Lane, error) { return db.lanes(after, limit, anywhere), nil })
+}
+
+func (db *state) lanes(after store.EndpointKey, limit int, of func(store.TenantKey) bool) (lanes []store.Lane) {
+	for _, key := range sorted(db.endpoints) {
+		tenant := db.endpoints[key].Tenant
+		if key > after && len(lanes) < limit && of(tenant) && len(db.open(key))+len(db.sendsOf(key)) > 0 {
+			lanes = append(lanes, store.Lane{Endpoint: key, Tenant: tenant})
 		}
-		return lanes, nil
-	})
+	}
+	return lanes
 }
 
 // CountOpen counts a tenant's open deliveries and deferred events.

@@ -51,7 +51,7 @@ func (db *state) waiting() []store.DeferredEvent {
 
 // Promote opens the deliveries of deferred events.
 func (s *Store) Promote(ctx context.Context, _ time.Time, promotions []store.Promotion) ([]store.Promoted, error) {
-	return get(ctx, s, "Promote", func(db *state) ([]store.Promoted, error) {
+	return put(ctx, s, "Promote", func(db *state) ([]store.Promoted, error) {
 		promoted := make([]store.Promoted, len(promotions))
 		for i := range promotions {
 			promoted[i] = db.promote(&promotions[i])
@@ -85,7 +85,7 @@ func (db *state) promote(p *store.Promotion) store.Promoted {
 
 // CancelEvent ends the deferral of an event for good.
 func (s *Store) CancelEvent(ctx context.Context, tenant store.TenantKey, event store.EventKey, now time.Time, announce ...store.Announcement) error {
-	return s.do(ctx, "CancelEvent", func(db *state) error {
+	return s.write(ctx, "CancelEvent", func(db *state) error {
 		ev := db.events[event]
 		if ev == nil || ev.Tenant != tenant {
 			return store.ErrNotFound

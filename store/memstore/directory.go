@@ -113,9 +113,16 @@ func (db *state) endpointByUID(tenant store.TenantKey, uid string) (*endpoint, e
 	return nil, store.ErrNotFound
 }
 
+// reroute gives a tenant's Routes another version.
+func (db *state) reroute(t *tenant) {
+	t.routes++
+	db.post(store.Signal{Kind: store.SignalRoutes, Tenant: t.Key})
+	db.postToWatching(t)
+}
+
 // InsertTenant stores a tenant under its own key, as version 1.
 func (s *Store) InsertTenant(ctx context.Context, t store.Tenant, once *store.Once) error {
-	return s.do(ctx, "InsertTenant", func(db *state) error {
+	return s.write(ctx, "InsertTenant", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
 		}
@@ -139,7 +146,7 @@ func onceNow(once *store.Once) (now time.Time) {
 
 // UpdateTenant replaces the tenant whose version is one lower than the record's.
 func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
-	return s.do(ctx, "UpdateTenant", func(db *state) error {
+	return s.write(ctx, "UpdateTenant", func(db *state) error {
 		stored, err := db.tenantOf(t.Organisation, t.Key)
 		if err != nil {
 			return err
@@ -157,7 +164,7 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 		}
 		created := stored.CreatedAt
 		stored.Tenant = cleanTenant(t)
-		stored.routes++
+		db.reroute(stored)
 		stored.CreatedAt = created
 		return nil
 	})
@@ -165,7 +172,7 @@ func (s *Store) UpdateTenant(ctx context.Context, t store.Tenant) error {
 
 // DeleteTenant ends a tenant and all its endpoints.
 func (s *Store) DeleteTenant(ctx context.Context, key store.TenantKey, _ time.Time) error {
-	return s.do(ctx, "DeleteTenant", func(db *state) error {
+	return s.write(ctx, "DeleteTenant", func(db *state) error {
 		return db.deleteTenant(key)
 	})
 }
@@ -176,7 +183,7 @@ func (db *state) deleteTenant(key store.TenantKey) error {
 		return err
 	}
 	t.deleted = true
-	t.routes++
+	db.reroute(t)
 	db.deleteTokensOf(key)
 	for _, ep := range db.endpoints {
 		if ep.Tenant == key {
@@ -230,7 +237,7 @@ func (s *Store) Tenants(ctx context.Context, organisation string, page store.Pag
 
 // InsertEndpoint stores an endpoint under its own key, as version 1.
 func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
-	return s.do(ctx, "InsertEndpoint", func(db *state) error {
+	return s.write(ctx, "InsertEndpoint", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
 		}
@@ -244,7 +251,7 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		ep = cleanEndpoint(ep)
 		ep.Version = 1
 		db.endpoints[ep.Key] = &endpoint{Endpoint: ep}
-		t.routes++
+		db.reroute(t)
 		db.claimChange(once, ep.Tenant)
 		db.announceAll(announce)
 		return nil
@@ -253,7 +260,7 @@ func (s *Store) InsertEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 
 // UpdateEndpoint replaces the endpoint whose version is one lower than the record's.
 func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *store.Once, announce ...store.Announcement) error {
-	return s.do(ctx, "UpdateEndpoint", func(db *state) error {
+	return s.write(ctx, "UpdateEndpoint", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
 		}
@@ -273,7 +280,7 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 		created := stored.CreatedAt
 		stored.Endpoint = cleanEndpoint(ep)
 		stored.CreatedAt = created
-		db.tenants[ep.Tenant].routes++
+		db.reroute(db.tenants[ep.Tenant])
 		db.claimChange(once, ep.Tenant)
 		db.announceAll(announce)
 		return nil
@@ -282,14 +289,14 @@ func (s *Store) UpdateEndpoint(ctx context.Context, ep store.Endpoint, once *sto
 
 // DeleteEndpoint ends an endpoint.
 func (s *Store) DeleteEndpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey, _ time.Time, announce ...store.Announcement) error {
-	return s.do(ctx, "DeleteEndpoint", func(db *state) error {
+	return s.write(ctx, "DeleteEndpoint", func(db *state) error {
 		ep, err := db.endpoint(tenant, key)
 		if err != nil {
 			return err
 		}
 		ep.deleted = true
 		delete(db.failing, key)
-		db.tenants[tenant].routes++
+		db.reroute(db.tenants[tenant])
 		db.announceAll(announce)
 		return nil
 	})

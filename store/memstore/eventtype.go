@@ -28,7 +28,7 @@ func (db *state) eventType(organisation, name string) (*store.EventType, error) 
 
 // PutEventTypes stores types together.
 func (s *Store) PutEventTypes(ctx context.Context, types []store.EventType, once *store.Once) error {
-	return s.do(ctx, "PutEventTypes", func(db *state) error {
+	return s.write(ctx, "PutEventTypes", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (db *state) putEventType(t *store.EventType) error {
 
 // DeleteEventType removes a type; its name is free again.
 func (s *Store) DeleteEventType(ctx context.Context, organisation, name string) error {
-	return s.do(ctx, "DeleteEventType", func(db *state) error {
+	return s.write(ctx, "DeleteEventType", func(db *state) error {
 		t, err := db.eventType(organisation, name)
 		if err == nil {
 			delete(db.eventTypes, t.Key)

@@ -48,10 +48,13 @@ func (db *state) eventOf(tenant store.TenantKey, key store.EventKey) (*store.Eve
 
 // ExpungePayload deletes the payload of an event, and ends what is open of it.
 func (s *Store) ExpungePayload(ctx context.Context, now time.Time, tenant store.TenantKey, event store.EventKey) ([]store.Turn, error) {
-	return get(ctx, s, "ExpungePayload", func(db *state) ([]store.Turn, error) {
+	return put(ctx, s, "ExpungePayload", func(db *state) ([]store.Turn, error) {
 		ev, err := db.eventOf(tenant, event)
 		if err != nil {
 			return nil, err
+		}
+		if ev.Payload != nil {
+			db.post(store.Signal{Kind: store.SignalForget, Tenant: tenant, Event: event})
 		}
 		return db.expungePayload(ev, now), nil
 	})
@@ -59,7 +62,7 @@ func (s *Store) ExpungePayload(ctx context.Context, now time.Time, tenant store.
 
 // ExpungeResponse deletes what an attempt was answered.
 func (s *Store) ExpungeResponse(ctx context.Context, event store.EventKey, attempt store.AttemptKey) error {
-	return s.do(ctx, "ExpungeResponse", func(db *state) error {
+	return s.write(ctx, "ExpungeResponse", func(db *state) error {
 		logged := db.attempts[attempt]
 		if logged == nil || logged.Event != event || db.events[event] == nil {
 			return store.ErrNotFound
@@ -71,7 +74,7 @@ func (s *Store) ExpungeResponse(ctx context.Context, event store.EventKey, attem
 
 // ExpungeEvent deletes an event and all that is kept of it.
 func (s *Store) ExpungeEvent(ctx context.Context, now time.Time, tenant store.TenantKey, event store.EventKey) ([]store.Turn, error) {
-	return get(ctx, s, "ExpungeEvent", func(db *state) ([]store.Turn, error) {
+	return put(ctx, s, "ExpungeEvent", func(db *state) ([]store.Turn, error) {
 		ev, err := db.eventOf(tenant, event)
 		if err != nil {
 			return nil, err
@@ -79,6 +82,7 @@ func (s *Store) ExpungeEvent(ctx context.Context, now time.Time, tenant store.Te
 		open := db.endOpen(ev, now)
 		db.expunged(ev)
 		db.forget(event)
+		db.post(store.Signal{Kind: store.SignalForget, Tenant: tenant, Event: event})
 		return open, nil
 	})
 }
@@ -95,7 +99,7 @@ func (db *state) expunging(tenant store.TenantKey) bool {
 
 // InsertExpunge stores that something large is to be deleted.
 func (s *Store) InsertExpunge(ctx context.Context, organisation string, expunge store.Expunge) (store.Expunge, error) {
-	return get(ctx, s, "InsertExpunge", func(db *state) (store.Expunge, error) {
+	return put(ctx, s, "InsertExpunge", func(db *state) (store.Expunge, error) {
 		t := db.tenants[expunge.Tenant]
 		if t == nil || t.Organisation != organisation {
 			return store.Expunge{}, store.ErrNotFound
@@ -141,7 +145,7 @@ func (s *Store) Expunges(ctx context.Context, after store.ExpungeKey, limit int)
 
 // ExpungeStep does a part of an Expunge: one event, or the last of it.
 func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.ExpungeKey, _ time.Duration) (open []store.Turn, done bool, err error) {
-	err = s.do(ctx, "ExpungeStep", func(db *state) error {
+	err = s.write(ctx, "ExpungeStep", func(db *state) error {
 		expunge, there := db.expunges[key]
 		if !there {
 			done = true
@@ -155,12 +159,14 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 			case expunge.Everything:
 				open = db.endOpen(ev, now)
 				db.forget(event)
+				db.postReview(expunge.Tenant, open)
 				return nil
 			case event <= expunge.Through && ev.Payload != nil:
 				open = db.expungePayload(ev, now)
 				if job := db.jobs[expunge.Job]; job != nil {
 					job.Made++
 				}
+				db.postReview(expunge.Tenant, open)
 				return nil
 			}
 		}

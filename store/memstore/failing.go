@@ -10,7 +10,7 @@ import (
 func (db *state) mark(o *store.Outcome) {
 	ep := db.endpoints[o.Endpoint]
 	switch {
-	case o.Failing == nil || ep == nil || ep.deleted || ep.Disabled:
+	case o.Failing == nil || ep == nil || ep.deleted || ep.Disabled || !db.keepsFailing(o.Tenant):
 	case o.Failing.Since.IsZero():
 		delete(db.failing, o.Endpoint)
 	default:
@@ -23,12 +23,16 @@ func (db *state) mark(o *store.Outcome) {
 
 // FailingEndpoints lists the endpoints that fail.
 func (s *Store) FailingEndpoints(ctx context.Context, after store.EndpointKey, limit int) ([]store.FailingEndpoint, error) {
-	return get(ctx, s, "FailingEndpoints", func(db *state) (found []store.FailingEndpoint, _ error) {
-		for _, key := range sorted(db.failing) {
-			if key > after && len(found) < limit {
-				found = append(found, store.FailingEndpoint{Endpoint: key, Failing: db.failing[key]})
-			}
-		}
-		return found, nil
+	return get(ctx, s, "FailingEndpoints", func(db *state) ([]store.FailingEndpoint, error) {
+		return db.failingEndpoints(after, limit, anywhere), nil
 	})
+}
+
+func (db *state) failingEndpoints(after store.EndpointKey, limit int, of func(store.TenantKey) bool) (found []store.FailingEndpoint) {
+	for _, key := range sorted(db.failing) {
+		if key > after && len(found) < limit && of(db.endpoints[key].Tenant) {
+			found = append(found, store.FailingEndpoint{Endpoint: key, Failing: db.failing[key]})
+		}
+	}
+	return found
 }

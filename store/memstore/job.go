@@ -33,7 +33,7 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 	if err != nil {
 		return store.Job{}, err
 	}
-	return get(ctx, s, "InsertJob", func(db *state) (store.Job, error) {
+	return put(ctx, s, "InsertJob", func(db *state) (store.Job, error) {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return store.Job{}, err
 		}
@@ -50,6 +50,7 @@ func (s *Store) InsertJob(ctx context.Context, job store.Job, once *store.Once) 
 		})
 		db.jobs[job.Key] = &stored
 		db.boundJobs(&stored)
+		db.post(store.Signal{Kind: store.SignalJob, Tenant: job.Tenant, Job: job.Key})
 		db.claimChange(once, job.Tenant)
 		return cleanJob(stored), nil
 	})
@@ -79,7 +80,7 @@ func (db *state) job(organisation string, key store.JobKey) (*store.Job, error) 
 
 // StepJob stores a step and what it makes.
 func (s *Store) StepJob(ctx context.Context, now time.Time, step store.JobStep) (store.JobMade, error) {
-	return get(ctx, s, "StepJob", func(db *state) (made store.JobMade, _ error) {
+	return put(ctx, s, "StepJob", func(db *state) (made store.JobMade, _ error) {
 		j := db.jobs[step.Job]
 		switch {
 		case j == nil:
@@ -119,7 +120,7 @@ func (s *Store) StepJob(ctx context.Context, now time.Time, step store.JobStep) 
 
 // CancelJob ends a running job.
 func (s *Store) CancelJob(ctx context.Context, organisation string, key store.JobKey, reason string, now time.Time) (store.Job, error) {
-	return get(ctx, s, "CancelJob", func(db *state) (store.Job, error) {
+	return put(ctx, s, "CancelJob", func(db *state) (store.Job, error) {
 		j, err := db.job(organisation, key)
 		if err != nil {
 			return store.Job{}, err
@@ -127,6 +128,7 @@ func (s *Store) CancelJob(ctx context.Context, organisation string, key store.Jo
 		if j.State == webhook.JobRunning {
 			j.State, j.Error, j.UpdatedAt, j.EndedAt = webhook.JobCancelled, reason, instant(now), instant(now)
 			j.Version++
+			db.post(store.Signal{Kind: store.SignalJob, Tenant: j.Tenant, Job: key})
 		}
 		return cleanJob(*j), nil
 	})
@@ -198,7 +200,7 @@ func (s *Store) JobOpen(ctx context.Context, key store.JobKey, ep store.Endpoint
 
 // SweepJobs deletes jobs that ended before an instant.
 func (s *Store) SweepJobs(ctx context.Context, before time.Time, limit int) (int, error) {
-	return get(ctx, s, "SweepJobs", func(db *state) (swept int, _ error) {
+	return put(ctx, s, "SweepJobs", func(db *state) (swept int, _ error) {
 		ended := slices.DeleteFunc(sorted(db.jobs), func(key store.JobKey) bool {
 			return db.jobs[key].EndedAt.IsZero() || !db.jobs[key].EndedAt.Before(instant(before))
 		})

@@ -18,6 +18,8 @@ type Store struct {
 	// Faults, if set before the first call, is asked at each operation.
 	Faults Faults
 
+	as *handle // which node it is; nil where it is none and never will be
+
 	mu     sync.Mutex
 	closed bool
 	state  *state // shared with those that Reopen made
@@ -62,6 +64,8 @@ type state struct {
 
 	counting counting
 	whole    map[store.TenantKey]wholeSince
+
+	cluster cluster
 }
 
 type tenant struct {
@@ -110,6 +114,7 @@ func New() *Store {
 		outbox:     make(map[store.OutboxKey]store.Announcement),
 		counting:   newCounting(),
 		whole:      make(map[store.TenantKey]wholeSince),
+		cluster:    newCluster(),
 	}}
 }
 
@@ -163,10 +168,24 @@ func (s *Store) apply(change func(*state) error) error {
 	return change(s.state)
 }
 
+// write is do for an operation that may change what is stored.
+func (s *Store) write(ctx context.Context, operation string, apply func(*state) error) error {
+	return s.do(ctx, operation, func(db *state) error { return db.writeAs(s.as, apply) })
+}
+
 // get is do for an operation that returns something.
 func get[T any](ctx context.Context, s *Store, operation string, find func(*state) (T, error)) (T, error) {
+	return returning(ctx, s.do, operation, find)
+}
+
+// put is write for an operation that returns something.
+func put[T any](ctx context.Context, s *Store, operation string, change func(*state) (T, error)) (T, error) {
+	return returning(ctx, s.write, operation, change)
+}
+
+func returning[T any](ctx context.Context, do func(context.Context, string, func(*state) error) error, operation string, find func(*state) (T, error)) (T, error) {
 	var found T
-	err := s.do(ctx, operation, func(db *state) (err error) {
+	err := do(ctx, operation, func(db *state) (err error) {
 		found, err = find(db)
 		return err
 	})
@@ -226,7 +245,7 @@ func within(keys []int64, page store.Page) []int64 {
 
 // InitInstance stores made if there is none yet, and returns the one that is stored.
 func (s *Store) InitInstance(ctx context.Context, made store.Instance) (store.Instance, error) {
-	return get(ctx, s, "InitInstance", func(db *state) (store.Instance, error) {
+	return put(ctx, s, "InitInstance", func(db *state) (store.Instance, error) {
 		if db.instance == nil {
 			db.instance = &store.Instance{SealedIDSecret: slices.Clone(made.SealedIDSecret), CreatedAt: instant(made.CreatedAt), Paused: made.Paused}
 		}
@@ -250,13 +269,14 @@ func (s *Store) Instance(ctx context.Context) (store.Instance, error) {
 
 // SetPaused changes whether everything is paused.
 func (s *Store) SetPaused(ctx context.Context, paused bool) error {
-	return s.do(ctx, "SetPaused", func(db *state) error {
+	return s.write(ctx, "SetPaused", func(db *state) error {
 		switch {
 		case db.instance == nil:
 			return store.ErrNotFound
 		case db.instance.Paused != paused:
 			clear(db.failing)
 			db.instance.Paused = paused
+			db.postToNodes(store.SignalPaused)
 		}
 		return nil
 	})

@@ -69,7 +69,7 @@ func (s *Store) LastOutbox(ctx context.Context) (store.OutboxKey, error) {
 
 // DeleteOutbox deletes rows whose events are not to be accepted, and announces that.
 func (s *Store) DeleteOutbox(ctx context.Context, keys []store.OutboxKey, announce ...store.Announcement) error {
-	return s.do(ctx, "DeleteOutbox", func(db *state) error {
+	return s.write(ctx, "DeleteOutbox", func(db *state) error {
 		for _, key := range keys {
 			delete(db.outbox, key)
 		}

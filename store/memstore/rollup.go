@@ -104,7 +104,7 @@ func (s *Store) Sums(ctx context.Context, query store.SumQuery) ([]store.Sum, er
 
 // CompactRollups deletes what is beyond the time of days. It knows no other units.
 func (s *Store) CompactRollups(ctx context.Context, now time.Time) (bool, error) {
-	return get(ctx, s, "CompactRollups", func(db *state) (bool, error) {
+	return put(ctx, s, "CompactRollups", func(db *state) (bool, error) {
 		db.counting.drop(now)
 		return false, nil
 	})
@@ -117,7 +117,7 @@ func (c *counting) drop(now time.Time) {
 
 // Recount counts all anew from history.
 func (s *Store) Recount(ctx context.Context, now time.Time) (store.Recounted, error) {
-	return get(ctx, s, "Recount", func(db *state) (found store.Recounted, _ error) {
+	return put(ctx, s, "Recount", func(db *state) (found store.Recounted, _ error) {
 		before := db.counting.sums
 		db.counting.sums = make(map[countPlace]*store.Counts)
 		found.Events, found.Attempts = db.countHistory()

@@ -12,7 +12,7 @@ import (
 
 // InsertSends stores sends under keys that it gives, and opens deliveries.
 func (s *Store) InsertSends(ctx context.Context, _ time.Time, sends []store.Send, openings []store.Opening, once *store.Once) (keys []store.SendKey, opened []bool, err error) {
-	err = s.do(ctx, "InsertSends", func(db *state) error {
+	err = s.write(ctx, "InsertSends", func(db *state) error {
 		if err := db.replayed(once, onceNow(once)); err != nil {
 			return err
 		}
@@ -48,6 +48,7 @@ func (db *state) insertSend(send *store.Send) store.SendKey {
 	stored.Key, stored.Tenant, stored.Tried = store.SendKey(db.lastSend), db.endpoints[send.Endpoint].Tenant, 0
 	stored.DueAt = instant(send.DueAt)
 	db.sends[stored.Key] = &stored
+	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: stored.Tenant, Endpoint: stored.Endpoint})
 	return stored.Key
 }
 
@@ -57,6 +58,7 @@ func (db *state) openDelivery(o *store.Opening) bool {
 		return false
 	}
 	db.putDelivery(&store.DeliveryRecord{Endpoint: o.Endpoint, Event: o.Event, State: webhook.Waiting, RetryAt: instant(o.DueAt)})
+	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: db.endpoints[o.Endpoint].Tenant, Endpoint: o.Endpoint})
 	return true
 }
 
@@ -120,8 +122,10 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 		if o.State.Ended() {
 			delete(db.sends, o.Send)
 			db.countJob(send.Job, succeeded)
+			db.post(store.Signal{Kind: store.SignalEnded, Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event, Send: o.Send})
 		} else {
 			send.Tried, send.DueAt = o.Tried+1, instant(o.RetryAt)
+			db.post(store.Signal{Kind: store.SignalWaiting, Tenant: o.Tenant, Endpoint: o.Endpoint})
 		}
 	}
 	d := db.deliveries[o.Endpoint][o.Event]
@@ -130,6 +134,7 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 		return false
 	case !d.State.Ended():
 		db.end(d, webhook.Succeeded, "", now)
+		db.post(store.Signal{Kind: store.SignalEnded, Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event})
 	case d.State != webhook.Succeeded && d.RecoveredAt.IsZero():
 		d.RecoveredAt = instant(now)
 		if ev := db.events[d.Event]; ev != nil {
@@ -143,7 +148,7 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 
 // Cancel ends the open deliveries among these, and says which those were.
 func (s *Store) Cancel(ctx context.Context, now time.Time, deliveries []store.DeliveryRef, announce ...store.Announcement) ([]bool, error) {
-	return get(ctx, s, "Cancel", func(db *state) (cancelled []bool, _ error) {
+	return put(ctx, s, "Cancel", func(db *state) (cancelled []bool, _ error) {
 		for _, ref := range deliveries {
 			cancelled = append(cancelled, db.cancel(ref, now, announce))
 		}
@@ -158,6 +163,7 @@ func (db *state) cancel(ref store.DeliveryRef, now time.Time, announce []store.A
 		return false
 	}
 	db.end(d, webhook.Cancelled, webhook.CancelAsked, now)
+	db.post(store.Signal{Kind: store.SignalEnded, Tenant: db.endpoints[ref.Endpoint].Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
 	for _, a := range announce {
 		db.announce(a, store.About{Tenant: a.About.Tenant, Endpoint: ref.Endpoint, Event: ref.Event})
 	}

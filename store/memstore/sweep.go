@@ -11,7 +11,7 @@ import (
 
 // Sweep lets go of all that has had its time, whatever the budget.
 func (s *Store) Sweep(ctx context.Context, now time.Time, defaults webhook.Retention, _ time.Duration) (store.Swept, error) {
-	return get(ctx, s, "Sweep", func(db *state) (swept store.Swept, _ error) {
+	return put(ctx, s, "Sweep", func(db *state) (swept store.Swept, _ error) {
 		for key, attempt := range db.attempts {
 			if past(attempt.StartedAt, db.kept(db.events[attempt.Event].Tenant, defaults).Attempts, now) {
 				db.swept(db.events[attempt.Event].Tenant, attempt.StartedAt, time.Time{})

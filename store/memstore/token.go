@@ -45,7 +45,7 @@ func (db *state) findToken(now time.Time, which func(*store.Token) bool) (store.
 
 // InitToken stores first if there is no token at all, and says whether it did.
 func (s *Store) InitToken(ctx context.Context, first store.Token) (bool, error) {
-	return get(ctx, s, "InitToken", func(db *state) (bool, error) {
+	return put(ctx, s, "InitToken", func(db *state) (bool, error) {
 		if _, err := db.findToken(first.CreatedAt, func(*store.Token) bool { return true }); err == nil {
 			return false, nil
 		}
@@ -56,7 +56,7 @@ func (s *Store) InitToken(ctx context.Context, first store.Token) (bool, error) 
 
 // ReplaceToken stores a token in place of all those of its organisation that have its name.
 func (s *Store) ReplaceToken(ctx context.Context, token store.Token) error {
-	return s.do(ctx, "ReplaceToken", func(db *state) error {
+	return s.write(ctx, "ReplaceToken", func(db *state) error {
 		db.deleteTokens(func(t *store.Token) bool { return t.Organisation == token.Organisation && t.Name == token.Name })
 		db.insertToken(token)
 		return nil
@@ -65,7 +65,7 @@ func (s *Store) ReplaceToken(ctx context.Context, token store.Token) error {
 
 // InsertToken stores a token under its own key.
 func (s *Store) InsertToken(ctx context.Context, token store.Token, once *store.Once) error {
-	return s.do(ctx, "InsertToken", func(db *state) error {
+	return s.write(ctx, "InsertToken", func(db *state) error {
 		var now time.Time
 		if once != nil {
 			now = once.Now
@@ -120,7 +120,7 @@ func (s *Store) Tokens(ctx context.Context, organisation string, filter store.To
 
 // DeleteToken ends a token of an organisation.
 func (s *Store) DeleteToken(ctx context.Context, organisation string, key store.TokenKey, now time.Time) error {
-	return s.do(ctx, "DeleteToken", func(db *state) error {
+	return s.write(ctx, "DeleteToken", func(db *state) error {
 		deleted := db.deleteTokens(func(t *store.Token) bool {
 			return t.Key == key && t.Organisation == organisation && lives(t, now)
 		})
@@ -139,7 +139,7 @@ func (db *state) deleteTokensOf(tenant store.TenantKey) {
 
 // ExpireTokens brings the expiry of a tenant's tokens forward to e.At.
 func (s *Store) ExpireTokens(ctx context.Context, tenant store.TenantKey, e store.Expiry) error {
-	return s.do(ctx, "ExpireTokens", func(db *state) error {
+	return s.write(ctx, "ExpireTokens", func(db *state) error {
 		e.Now, e.At = instant(e.Now), instant(e.At)
 		for i := range db.tokens {
 			t := &db.tokens[i]
@@ -157,7 +157,7 @@ func (s *Store) ExpireTokens(ctx context.Context, tenant store.TenantKey, e stor
 
 // RefuseToken makes Refused true for the signed token of a hash.
 func (s *Store) RefuseToken(ctx context.Context, hash [32]byte, until, _ time.Time) error {
-	return s.do(ctx, "RefuseToken", func(db *state) error {
+	return s.write(ctx, "RefuseToken", func(db *state) error {
 		db.refusedTokens[hash] = instant(until)
 		return nil
 	})

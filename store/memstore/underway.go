@@ -24,7 +24,7 @@ func (db *state) draw(count int) *underWay {
 }
 
 // settle ends a commit, by what is done if the store is still open.
-func (s *Store) settle(keys *underWay, do func(*state)) error {
+func (s *Store) settle(keys *underWay, do func(*state) error) error {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	delete(s.state.underWay, keys)
@@ -32,8 +32,7 @@ func (s *Store) settle(keys *underWay, do func(*state)) error {
 	if s.isClosed() {
 		return store.ErrClosed
 	}
-	do(s.state)
-	return nil
+	return s.state.writeAs(s.as, do)
 }
 
 // tell wakes whoever waits for commits under way.
