@@ -47,3 +47,14 @@ func TestTransactionsOfOthers(t *testing.T) {
 		}
 	})
 }
+
+func TestCluster(t *testing.T) {
+	storetest.RunCluster(t, func(t *testing.T) func() storetest.ClusterStore {
+		s := memstore.New()
+		return func() storetest.ClusterStore {
+			node := s.Node()
+			t.Cleanup(func() { _ = node.Close() })
+			return node
+		}
+	})
+}
