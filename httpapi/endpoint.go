@@ -53,7 +53,7 @@ type endpointIn struct {
 	Description  opt[string]            `json:"description" doc:"For people." eg:"Orders to the warehouse"`
 	UID          opt[string]            `json:"uid" is:"uid=ep_" doc:"Your own name for the endpoint, unique in its application. It serves wherever the id does." eg:"warehouse"`
 	Disabled     opt[bool]              `json:"disabled" is:"default=false" doc:"Nothing is sent to a disabled endpoint, and what was waiting for it is cancelled."`
-	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug" doc:"The types of messages that it gets, compared as they stand. Null is all." eg:"[\"order.created\"]"`
+	EventTypes   opt[[]string]          `json:"eventTypes" is:"min=1,slug" doc:"The types of messages that it gets, compared as they stand. Null is all."`
 	FilterTypes  opt[[]string]          `json:"filterTypes" is:"min=1,slug,older=eventTypes"`
 	Channels     opt[[]string]          `json:"channels" is:"min=1,max=10,slug" doc:"Narrows further: a message must share a channel. Null is no narrowing."`
 	ThrottleRate opt[int64]             `json:"throttleRate" is:"min=1,max=65535" doc:"The most attempts per second. Null is no limit."`

@@ -197,7 +197,7 @@ func startBulkReplay(c *call, _ *none, in *bulkReplayIn) (taskOut, error) {
 // selectionIn chooses among the deliveries of an application.
 type selectionIn struct {
 	Endpoint   opt[string]    `json:"endpointId" is:"slug" doc:"Only those to this endpoint, by its id or uid."`
-	State      opt[string]    `json:"state" is:"enum=pending|waiting|succeeded|exhausted|cancelled" doc:"Only these, as they are stored. To send again it is required."`
+	State      opt[string]    `json:"state" is:"enum=pending|waiting|succeeded|exhausted|cancelled" doc:"Only these, as they are stored. To send again it is required." eg:"waiting"`
 	EventTypes opt[[]string]  `json:"eventTypes" is:"max=250,slug" doc:"Only those of messages of these types."`
 	Channel    opt[string]    `json:"channel" is:"slug" doc:"Only those of messages of this channel."`
 	Tag        opt[string]    `json:"tag" is:"slug" doc:"Only those of messages with this tag."`

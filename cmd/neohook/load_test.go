@@ -101,7 +101,7 @@ func TestFlagWinsOverEnvironmentOverFileOverDefault(t *testing.T) {
 		},
 		"default schedule": {
 			pick: func(s settings) any { return s.RetrySchedule.String() },
-			want: "5s,5m0s,30m0s,2h0m0s,5h0m0s,10h0m0s,10h0m0s",
+			want: "5s,5m,30m,2h,5h,10h,10h",
 		},
 		"duration": {
 			args: []string{"--grace=90s"},
@@ -216,7 +216,7 @@ func TestVariablesOfOthersAreLetBe(t *testing.T) {
 		"PATH=/bin", "NEOHOOKS=1",
 		"NEOHOOK_SERVICE_HOST=10.0.0.1", "NEOHOOK_SERVICE_PORT=8071", "NEOHOOK_SERVICE_PORT_HTTP=8071",
 		"NEOHOOK_PORT=tcp://10.0.0.1:8071", "NEOHOOK_PORT_8071_TCP_ADDR=10.0.0.1", "NEOHOOK_WEB_SERVICE_HOST=10.0.0.2",
-		"NEOHOOK_TEST_POSTGRES=x",
+		"NEOHOOK_TEST_POSTGRES=x", "NEOHOOK_TOKEN=nhk_x",
 	}, "")
 }
 
@@ -248,7 +248,7 @@ func TestSettingsHideSecretsInLogs(t *testing.T) {
 		if strings.Contains(text, key) {
 			t.Errorf("%s log shows the secret: %s", format, text)
 		}
-		for _, want := range []string{"[redacted]", "egress_allow", "10.0.0.0/8", "127.0.0.1:8071", "5s,5m0s"} {
+		for _, want := range []string{"[redacted]", "egress_allow", "10.0.0.0/8", "127.0.0.1:8071", "5s,5m,30m,2h,"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%s log lacks %q: %s", format, want, text)
 			}

@@ -58,8 +58,9 @@ func run(ctx context.Context, args, environ []string, console console) int {
 	if err == nil || errors.Is(err, errHelped) {
 		return exitOK
 	}
-	line := strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors have a line each
-	_, _ = fmt.Fprintln(console.err, "neohook:", line)  // there is nowhere else to say it
+	// Joined errors have a line each, and those of the engine the name in front already.
+	line := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "neohook: "), "\n", "; ")
+	_, _ = fmt.Fprintln(console.err, "neohook:", line) // there is nowhere else to say it
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}

@@ -30,9 +30,10 @@ func envName(setting string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(setting, "-", "_"))
 }
 
-// foreign matches variables with our prefix that are others' to set: what Kubernetes puts
-// into every container beside a service named neohook, and what steers our tests.
-var foreign = regexp.MustCompile(`^NEOHOOK_(TEST_.*|(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?))$`)
+// foreign matches variables with our prefix that are others' to set: the token of a program
+// that calls the API, what Kubernetes puts into every container beside a service named
+// neohook, and what steers our tests.
+var foreign = regexp.MustCompile(`^NEOHOOK_(TOKEN|TEST_.*|(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP|SCTP)(_.*)?)?))$`)
 
 // fromEnvironment takes the settings out of environ, a list of NAME=value. An empty
 // value is as good as none. A variable with our prefix that is no setting is an error,

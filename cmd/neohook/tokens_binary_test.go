@@ -71,7 +71,7 @@ func TestKeyOfSignedTokensThatCanNotServeStopsTheStart(t *testing.T) {
 		code          int
 		says          string
 	}{
-		"weak":      {[]string{"--jwt-key-file", weak}, nil, exitFailed, "6 bytes"},
+		"weak":      {[]string{"--jwt-key-file", weak}, nil, exitFailed, "neohook: Options.JWT: key of signed tokens: the secret of HS256 has 6 bytes"},
 		"missing":   {[]string{"--jwt-key-file", weak + "er"}, nil, exitFailed, "jwt-key-file: open " + weak + "er"},
 		"both":      {[]string{"--jwt-key-file", weak}, []string{"NEOHOOK_JWT_SECRET=x"}, exitUsage, "want one of them"},
 		"algorithm": {[]string{"--jwt-algorithm", "none"}, nil, exitUsage, `"none" is not one of HS256`},
@@ -81,7 +81,7 @@ func TestKeyOfSignedTokensThatCanNotServeStopsTheStart(t *testing.T) {
 		var out, errs strings.Builder
 		args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(folder, "data")}, test.args...)
 		code := run(t.Context(), args, test.environ, console{out: &out, err: &errs})
-		if code != test.code || !strings.Contains(errs.String(), test.says) {
+		if code != test.code || !strings.Contains(errs.String(), test.says) || strings.Contains(errs.String(), "neohook: neohook:") {
 			t.Errorf("%s: exit code %d, %s; want %d and %q", name, code, errs.String(), test.code, test.says)
 		}
 	}

@@ -98,7 +98,18 @@ func (s *span) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (s span) String() string { return time.Duration(s).String() }
+func (s span) String() string { return short(time.Duration(s)) }
+
+// short is a time as people write it: 2h, where Go says 2h0m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, rest := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, rest) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
 
 // MarshalText returns the time with its units.
 func (s span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
@@ -116,7 +127,7 @@ func (k *keep) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (k keep) String() string { return time.Duration(k).String() }
+func (k keep) String() string { return short(time.Duration(k)) }
 
 // MarshalText returns the time with its units.
 func (k keep) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
@@ -145,7 +156,7 @@ func (s schedule) String() string {
 	}
 	parts := make([]string, len(s))
 	for i, wait := range s {
-		parts[i] = wait.String()
+		parts[i] = short(wait)
 	}
 	return strings.Join(parts, ",")
 }
