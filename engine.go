@@ -27,6 +27,7 @@ type Engine struct {
 
 	opts    Options
 	store   store.Store
+	made    time.Time // of the store's instance
 	records *record.Translator
 	routes  *routing.Table
 	// catalogue has the schemas that payloads are held to.
@@ -56,7 +57,7 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 		return nil, fmt.Errorf("neohook: %w", err)
 	}
 	e := &Engine{
-		opts: opts, store: st, records: records,
+		opts: opts, store: st, made: instance.CreatedAt, records: records,
 		creating:  make(chan struct{}, 1),
 		pausing:   make(chan struct{}, 1),
 		routes:    routing.New(st, records, routing.Limits{}),

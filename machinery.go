@@ -125,7 +125,10 @@ func (e *Engine) assemblePromotion() {
 	e.outbox = outbox.New(outbox.Parts{
 		Store: e.store, Intake: e.intake, Routes: e.routes, Quota: e.quota, IDs: e.records.IDs,
 		Ready:    func() bool { _, low := e.space.check(); return !low },
-		Deferred: e.deferred.Note, Log: e.opts.Logger,
+		Deferred: e.deferred.Note,
+		Accepted: func() { e.tally.accept(store.Accepted) },
+		Announce: e.announceRefused, Refused: e.refused,
+		Log: e.opts.Logger,
 	})
 	e.herald = operational.NewHerald(e.routes, e.outbox.Full, e.opts.Logger)
 }

@@ -16,6 +16,9 @@ import (
 // diskRetryAfter is how long to wait for somebody to free space.
 const diskRetryAfter = 10 * time.Second
 
+// outboxRetryAfter is how long to wait for room in the outbox.
+const outboxRetryAfter = time.Second
+
 // Publish accepts an event: when it returns without an error, the event and a delivery
 // for every endpoint that hears of it are on disk, in one transaction. It returns the
 // event with its ID, its tenant's id and AcceptedAt; under a Once, a repeat returns what

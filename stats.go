@@ -84,7 +84,8 @@ type JobStats struct {
 }
 
 // OutboxStats are of events that are stored with what they tell of, and accepted a moment
-// later: operational ones.
+// later: operational ones. Those of PublishTx are among them only while they wait; then
+// they are among what was published.
 type OutboxStats struct {
 	// Waiting is how many there are at present, as far as is known. Where they reach
 	// MaxWaiting nothing more is told of; what is on its way then comes on top.

@@ -52,8 +52,8 @@ var plain = []metric[stats]{
 
 	counter("deferred_promoted_total", "Deferred events that were matched to endpoints when they were due.", func(s *stats) uint64 { return s.Deferred.Promoted }),
 	seconds("deferred_late_seconds", "For how long a deferred event is due that was not matched to endpoints yet.", func(s *stats) time.Duration { return s.Deferred.Late }),
-	gauge("outbox_events", "Operational events that wait to be accepted.", func(s *stats) int { return s.Outbox.Waiting }),
-	gauge("outbox_events_limit", "Operational events that may wait before nothing more is told of.", func(s *stats) int { return s.Outbox.MaxWaiting }),
+	gauge("outbox_events", "Events that wait to be accepted: operational ones, and those published within transactions.", func(s *stats) int { return s.Outbox.Waiting }),
+	gauge("outbox_events_limit", "Events that may wait before nothing more is told of, or taken within transactions.", func(s *stats) int { return s.Outbox.MaxWaiting }),
 	counter("outbox_accepted_total", "Operational events that were accepted.", func(s *stats) uint64 { return s.Outbox.Accepted }),
 	counter("outbox_dropped_total", "Operational events that were dropped: too many waited, or whoever is told has too many open deliveries.", func(s *stats) uint64 { return s.Outbox.Dropped }),
 

@@ -137,10 +137,19 @@ type Answer struct {
 	Err     error
 }
 
-// SubmitAll is Submit for events of one tenant, of which there must be some. They have
-// one turn, and are taken in one batch, in their order; it is stored in parts only where
-// it can't be stored whole. With an error nothing is stored.
+// SubmitAll is EnterAll and then AwaitAll. With an error nothing is stored.
 func (q *Queue) SubmitAll(ctx context.Context, accepts []store.Accept) ([]Answer, error) {
+	first, err := q.EnterAll(accepts)
+	if err != nil {
+		return nil, err
+	}
+	return q.AwaitAll(ctx, first)
+}
+
+// EnterAll is Enter for events of one tenant, of which there must be some. They have one
+// turn, and are taken in one batch, in their order; it is stored in parts only where it
+// can't be stored whole. The Item is for AwaitAll.
+func (q *Queue) EnterAll(accepts []store.Accept) (*Item, error) {
 	items := make([]Item, len(accepts))
 	var all wait
 	first := &items[0]
@@ -153,12 +162,18 @@ func (q *Queue) SubmitAll(ctx context.Context, accepts []store.Accept) ([]Answer
 	if err := q.enter(first); err != nil {
 		return nil, err
 	}
+	return first, nil
+}
+
+// AwaitAll is Await for what EnterAll has queued. With an error nothing is stored.
+func (q *Queue) AwaitAll(ctx context.Context, first *Item) ([]Answer, error) {
 	if err := q.await(ctx, first); err != nil {
 		return nil, err
 	}
-	answers := make([]Answer, len(items))
-	for i := range items {
-		answers[i] = Answer{items[i].verdict, items[i].err}
+	answers := make([]Answer, 0, first.count())
+	answers = append(answers, Answer{first.verdict, first.err})
+	for _, item := range first.rest {
+		answers = append(answers, Answer{item.verdict, item.err})
 	}
 	return answers, nil
 }

@@ -31,6 +31,9 @@ func sample(t *testing.T, eventType string) []byte {
 	if eventType == EndpointFailing {
 		details.Percent, details.DisabledAt = 50, at.Add(60*time.Hour)
 	}
+	if eventType == MessageRefused {
+		details = Details{EventType: "order.placed", EventUID: "order-1042", Reason: "uid_taken"}
+	}
 	if a.Details, err = json.Marshal(details); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,11 @@ type Details struct {
 	FailSince  time.Time `json:"failSince,omitzero"`
 	Percent    int       `json:"percent,omitzero"`
 	DisabledAt time.Time `json:"disabledAt,omitzero"`
+
+	// Of a message that was refused.
+	EventType string `json:"eventType,omitzero"`
+	EventUID  string `json:"eventUid,omitzero"`
+	Reason    string `json:"reason,omitzero"`
 }
 
 // event is what is sent.
@@ -37,7 +42,17 @@ type disabledData struct {
 
 type failingData struct {
 	endpointData
-	Details
+	FailSince  time.Time `json:"failSince,omitzero"`
+	Percent    int       `json:"percent,omitzero"`
+	DisabledAt time.Time `json:"disabledAt,omitzero"`
+}
+
+type refusedData struct {
+	AppID      webhook.TenantID `json:"appId"`
+	AppUID     *string          `json:"appUid"`
+	MsgEventID *string          `json:"msgEventId"`
+	EventType  string           `json:"eventType"`
+	Reason     string           `json:"reason"`
 }
 
 type messageData struct {
@@ -88,7 +103,12 @@ func data(ids *ident.Codec, a *store.Announced, details *Details) any {
 	case EndpointDisabled:
 		return disabledData{endpoint(ids, a), details.FailSince}
 	case EndpointFailing:
-		return failingData{endpoint(ids, a), *details}
+		return failingData{endpoint(ids, a), details.FailSince, details.Percent, details.DisabledAt}
+	case MessageRefused:
+		return refusedData{
+			AppID: ids.Tenant(a.Subject.TenantCreatedAt, a.About.Tenant), AppUID: textOrNull(a.Subject.TenantUID),
+			MsgEventID: textOrNull(details.EventUID), EventType: details.EventType, Reason: details.Reason,
+		}
 	}
 	return endpoint(ids, a)
 }

@@ -20,6 +20,7 @@ const (
 	AttemptExhausted = "message.attempt.exhausted"
 	AttemptRecovered = "message.attempt.recovered"
 	MessageCancelled = "message.cancelled"
+	MessageRefused   = "message.refused"
 )
 
 // EventTypes describes them, without times.
@@ -37,5 +38,6 @@ func EventTypes() []webhook.EventType {
 		{Name: AttemptExhausted, Group: message, Description: "The last scheduled attempt of a message failed."},
 		{Name: AttemptRecovered, Group: message, Description: "The fifth or a later scheduled attempt of a message succeeded."},
 		{Name: MessageCancelled, Group: message, Description: "Somebody cancelled a message: its delivery to an endpoint, or all of it before its time."},
+		{Name: MessageRefused, Group: message, Description: "A message that was published within a transaction could not be accepted once that was committed."},
 	}
 }
