@@ -376,6 +376,52 @@ func TestCommitOfUnknownFateAcceptsNothingTwice(t *testing.T) {
 	})
 }
 
+// The early one has the lowest key, and is committed when the first page has been read. Only
+// then the late one is announced.
+func TestWhatWasCommittedBeforeAnotherWasAnnouncedComesBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := open(t, 0)
+		tenant := d.tenant("org_a", "")
+		made := time.Now()
+		if _, err := d.InitInstance(t.Context(), store.Instance{CreatedAt: made}); err != nil {
+			t.Fatal(err)
+		}
+		announce := func(types ...string) *memstore.Tx {
+			tx := d.Begin()
+			for _, name := range types {
+				if err := tx.Announce(t.Context(), made, store.Announcement{Tenant: tenant, Type: name, Payload: []byte{}}); err != nil {
+					t.Error(err)
+				}
+			}
+			return tx
+		}
+		commit := func(tx *memstore.Tx) {
+			if err := tx.Commit(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		early := announce("early")
+		commit(announce(slices.Repeat([]string{"between"}, page+page/2)...))
+		read := 0
+		d.Faults = func(_ context.Context, operation string, at memstore.Moment) error {
+			if operation == "Outbox" && at == memstore.After {
+				if read++; read == 1 {
+					commit(early)
+					commit(announce("late"))
+				}
+			}
+			return nil
+		}
+		d.run()
+		d.promoter.Expect()
+		time.Sleep(2 * rest)
+		got := slices.DeleteFunc(d.accepted(), func(name string) bool { return name == "between" })
+		if !slices.Equal(got, []string{"early", "late"}) || d.left() != 0 {
+			t.Errorf("accepted %v, and %d are left", got, d.left())
+		}
+	})
+}
+
 func TestOutboxIsFullAtItsBound(t *testing.T) {
 	p := New(Parts{})
 	p.Added(Most - 1)

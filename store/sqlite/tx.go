@@ -127,7 +127,7 @@ func sameFile(a, b string) bool {
 // caller may open some before the store: hence an init.
 const driverMark = "modernc.org/sqlite of this process"
 
-func init() {
+func init() { //nolint:gochecknoinits // see above
 	driversqlite.MustRegisterScalarFunction("neohook_driver", 0, func(*driversqlite.FunctionContext, []driver.Value) (driver.Value, error) {
 		return driverMark, nil
 	})
