@@ -1,6 +1,7 @@
 package neohook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,9 +30,64 @@ func (o *Organisation) ExpungePayload(ctx context.Context, tenant webhook.Tenant
 	if err != nil {
 		return err
 	}
-	return o.expunge(ctx, &owner, of.Key, string(event), func(ctx context.Context) ([]store.Turn, error) {
+	is := func(key store.EventKey) bool { return key == of.Key }
+	return o.expunge(ctx, &owner, is, string(event), func(ctx context.Context) ([]store.Turn, error) {
 		return o.engine.store.ExpungePayload(ctx, now(), owner.Key, of.Key)
 	})
+}
+
+// MaxExpungedEvents is how many events may be named for ExpungePayloadsOf.
+const MaxExpungedEvents = 250
+
+// ExpungePayloadsOf is ExpungePayload for several events, and says of each whether there is
+// such an event. ErrNotFound: there is no such tenant.
+func (o *Organisation) ExpungePayloadsOf(ctx context.Context, tenant webhook.TenantID, events []webhook.EventID) ([]bool, error) {
+	var bad webhook.InvalidError
+	if len(events) > MaxExpungedEvents {
+		bad.Add("events", fmt.Sprintf("must have at most %d items", MaxExpungedEvents))
+		return nil, bad.Err()
+	}
+	owner, err := o.tenant(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[store.EventKey][]int, len(events)) // with their places
+	for i, ref := range events {
+		_, of, err := o.event(ctx, tenant, ref)
+		switch {
+		case err == nil:
+			keys[of.Key] = append(keys[of.Key], i)
+		case !errors.Is(err, ErrNotFound) && !errors.Is(err, webhook.ErrMalformedID):
+			return nil, err
+		}
+	}
+	found, gone := make([]bool, len(events)), make(map[store.EventKey]bool, len(keys))
+	var failed error
+	err = o.expunge(ctx, &owner, func(key store.EventKey) bool { return gone[key] }, "several", func(ctx context.Context) (open []store.Turn, _ error) {
+		for key, places := range keys {
+			some, err := o.engine.store.ExpungePayload(ctx, now(), owner.Key, key)
+			switch {
+			case errors.Is(err, store.ErrNotFound): // it went in between
+				continue
+			case err != nil && len(gone) == 0:
+				return nil, err
+			case err != nil: // what is done is done, and the lanes are to hear of it
+				if failed = err; errors.Is(err, store.ErrCommitUnknown) {
+					o.engine.lanes.Review(time.Now(), owner.Key)
+				}
+				return open, nil
+			}
+			open, gone[key] = append(open, some...), true
+			for _, i := range places {
+				found[i] = true
+			}
+		}
+		return open, nil
+	})
+	if err = cmp.Or(err, expungeError(failed, "event", "several")); err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 // ExpungeEvent deletes an event with all that is kept of it: deliveries, attempts, and what
@@ -41,7 +97,8 @@ func (o *Organisation) ExpungeEvent(ctx context.Context, tenant webhook.TenantID
 	if err != nil {
 		return err
 	}
-	return o.expunge(ctx, &owner, of.Key, string(event), func(ctx context.Context) ([]store.Turn, error) {
+	is := func(key store.EventKey) bool { return key == of.Key }
+	return o.expunge(ctx, &owner, is, string(event), func(ctx context.Context) ([]store.Turn, error) {
 		return o.engine.store.ExpungeEvent(ctx, now(), owner.Key, of.Key)
 	})
 }
@@ -63,27 +120,30 @@ func (o *Organisation) ExpungeResponse(ctx context.Context, tenant webhook.Tenan
 	return expungeError(o.engine.store.Scrub(ctx), "attempt", string(attempt))
 }
 
-// ExpungePayloads deletes the payloads of all events of a tenant that were accepted before
-// the call. That may take long, and is carried out by Run: once the call has stored what
-// is asked for, it will be done, also where ctx ends before, or the process. ErrNotFound:
-// there is no such tenant.
-func (o *Organisation) ExpungePayloads(ctx context.Context, tenant webhook.TenantID) error {
-	stored, err := o.tenant(ctx, tenant)
-	if err != nil {
-		return err
-	}
-	return o.expungeMuch(ctx, store.Expunge{Tenant: stored.Key, AskedAt: now()}, tenant)
+// ExpungePayloads starts a job that deletes the payloads of all events of a tenant that were
+// accepted before the call, and goes on by itself. What is said of methods that expunge
+// holds once the job has finished; one that is cancelled leaves the rest. Errors:
+// ErrNotFound; ErrTooManyJobs; ErrKeyReused.
+func (o *Organisation) ExpungePayloads(ctx context.Context, tenant webhook.TenantID) (webhook.Job, error) {
+	return o.startJob(ctx, tenant, &jobPlan{kind: webhook.JobExpunge, operation: expungePayloadsOp})
 }
 
 // ExpungeTenant deletes a tenant, as DeleteTenant does, and then everything that is kept of
-// it. One that was deleted before is found by its id. It is carried out as for
-// ExpungePayloads. ErrNotFound: there is no such tenant, or nothing is left of it.
+// it. One that was deleted before is found by its id. That may take long, and is carried out
+// by Run: once the call has stored what is asked for, it will be done, also where ctx ends
+// before, or the process. ErrNotFound: there is no such tenant, or nothing is left of it.
 func (o *Organisation) ExpungeTenant(ctx context.Context, tenant webhook.TenantID) error {
 	key, err := o.everTenant(ctx, tenant)
 	if err != nil {
 		return err
 	}
-	return o.expungeMuch(ctx, store.Expunge{Tenant: key, Everything: true, AskedAt: now()}, tenant)
+	e := o.engine
+	stored, err := e.store.InsertExpunge(ctx, string(o.id), store.Expunge{Tenant: key, Everything: true, AskedAt: now()})
+	e.forgetTenant(ctx, key)
+	if err != nil {
+		return translate(err, "tenant", string(tenant))
+	}
+	return expungeError(e.keeper.Await(ctx, stored), "tenant", string(tenant))
 }
 
 // everTenant finds the key of a tenant, also of one that was deleted, if that is what the
@@ -103,25 +163,11 @@ func (o *Organisation) everTenant(ctx context.Context, ref webhook.TenantID) (st
 	return key, translate(err, "tenant", string(ref))
 }
 
-// expunge carries out what takes one transaction and is about one event.
-func (o *Organisation) expunge(ctx context.Context, owner *store.Tenant, event store.EventKey, name string, do func(context.Context) ([]store.Turn, error)) error {
+// expunge carries out what takes few transactions and is about the events that is says.
+func (o *Organisation) expunge(ctx context.Context, owner *store.Tenant, is func(store.EventKey) bool, name string, do func(context.Context) ([]store.Turn, error)) error {
 	e := o.engine
 	write := func(ctx context.Context, do func(context.Context) error) error { return e.change(ctx, nil, do) }
-	is := func(key store.EventKey) bool { return key == event }
 	return expungeError(e.keeper.Expunge(ctx, write, owner.Key, is, do), "event", name)
-}
-
-// expungeMuch stores what is to be expunged of a tenant and waits until it is.
-func (o *Organisation) expungeMuch(ctx context.Context, asked store.Expunge, tenant webhook.TenantID) error {
-	e := o.engine
-	stored, err := e.store.InsertExpunge(ctx, string(o.id), asked)
-	if asked.Everything {
-		e.forgetTenant(ctx, asked.Tenant)
-	}
-	if err != nil {
-		return translate(err, "tenant", string(tenant))
-	}
-	return expungeError(e.keeper.Await(ctx, stored), "tenant", string(tenant))
 }
 
 func expungeError(err error, kind, name string) error {

@@ -120,9 +120,17 @@ func TestAllOfATenantIsExpunged(t *testing.T) {
 			publish(t, eng, other.ID, `{}`)
 		}
 		time.Sleep(time.Minute)
-		wantErr(t, "of nobody", eng.ExpungePayloads(ctx, "nobody"), neohook.ErrNotFound)
-		if err := eng.ExpungePayloads(ctx, "acme"); err != nil {
-			t.Fatal(err)
+		_, err := eng.ExpungePayloads(ctx, "nobody")
+		wantErr(t, "of nobody", err, neohook.ErrNotFound)
+		job := must[webhook.Job](t)(eng.ExpungePayloads(ctx, "acme"))
+		later := publish(t, eng, acme.ID, `{}`)
+		time.Sleep(time.Minute)
+		job = must[webhook.Job](t)(eng.Job(ctx, job.ID))
+		if job.Kind != webhook.JobExpunge || job.State != webhook.JobFinished || job.Progress.Made != 10 || job.Tenant != acme.ID {
+			t.Errorf("the job is %+v", job)
+		}
+		if got := must[webhook.Event](t)(eng.Event(ctx, "acme", later.ID)); got.Payload == nil {
+			t.Error("the payload of an event that was published later is gone")
 		}
 		for _, event := range events {
 			if got := must[webhook.Event](t)(eng.Event(ctx, "acme", event.ID)); got.Payload != nil {
@@ -132,7 +140,7 @@ func TestAllOfATenantIsExpunged(t *testing.T) {
 		if err := eng.ExpungeTenant(ctx, "acme"); err != nil {
 			t.Fatal(err)
 		}
-		_, err := eng.Tenant(ctx, "acme")
+		_, err = eng.Tenant(ctx, "acme")
 		wantErr(t, "the tenant", err, neohook.ErrNotFound)
 		wantErr(t, "once more", eng.ExpungeTenant(ctx, acme.ID), neohook.ErrNotFound)
 		if again := createTenant(t, eng, "acme"); len(must[neohook.List[webhook.Event]](t)(eng.Events(ctx, again.ID, neohook.EventFilter{}, neohook.Page{})).Items) != 0 {

@@ -44,7 +44,8 @@ func (o *Organisation) jobKey(id webhook.JobID) (store.JobKey, error) {
 	return key, nil
 }
 
-// Jobs lists the organisation's jobs in the order in which they were started.
+// Jobs lists the organisation's jobs in the order in which they were started, without what
+// they have counted.
 func (o *Organisation) Jobs(ctx context.Context, filter JobFilter, page Page) (List[webhook.Job], error) {
 	if err := checkOrganisation(o.id); err != nil {
 		return List[webhook.Job]{}, err
@@ -115,7 +116,10 @@ func (o *Organisation) showJob(ctx context.Context, j *store.Job) (webhook.Job, 
 			Examined: j.Examined, Matched: j.Matched, Made: j.Made, Succeeded: j.Succeeded, Failed: j.Failed,
 			AcceptedAt: j.AtTime,
 		},
-		CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt, EndedAt: j.EndedAt,
+		Unknown: spec.Count.Unknown, CreatedAt: j.CreatedAt, UpdatedAt: j.UpdatedAt, EndedAt: j.EndedAt,
+	}
+	if err := showFound(&shown, j.Result); err != nil {
+		return shown, translate(err, "job", string(shown.ID))
 	}
 	if j.State != webhook.JobRunning {
 		return shown, nil
@@ -133,6 +137,25 @@ func (o *Organisation) showJob(ctx context.Context, j *store.Job) (webhook.Job, 
 	return shown, nil
 }
 
+// showFound puts in what a job has counted.
+func showFound(shown *webhook.Job, result []byte) error {
+	switch shown.Kind {
+	case webhook.JobUsage:
+		found, err := job.Found[job.Usage](result)
+		for _, of := range found {
+			shown.Usage = append(shown.Usage, webhook.TenantUsage(of))
+		}
+		return err
+	case webhook.JobSubscriptions:
+		found, err := job.Found[job.Subscriptions](result)
+		for _, of := range found {
+			shown.Subscriptions = append(shown.Subscriptions, webhook.TenantSubscriptions(of))
+		}
+		return err
+	}
+	return nil
+}
+
 func (e *Engine) jobID(j *store.Job) webhook.JobID { return e.records.IDs.Job(j.CreatedAt, j.Key) }
 
 // busyIntake is how many events must wait to be stored for jobs to slow down.
@@ -144,8 +167,10 @@ func (e *Engine) assembleJobs() {
 		Announce: func(organisation string, tenant store.TenantKey) []store.Announcement {
 			return e.herald.Announce(organisation, store.About{Tenant: tenant}, operational.Details{}, operational.MessageCancelled)
 		},
-		Busy: func() bool { return e.intake.Len() >= busyIntake },
-		ID:   e.jobID, Log: e.opts.Logger,
+		Busy:    func() bool { return e.intake.Len() >= busyIntake },
+		Expunge: e.keeper.Done, ID: e.jobID,
+		TenantID: func(t *store.Tenant) webhook.TenantID { return e.records.IDs.Tenant(t.CreatedAt, t.Key) },
+		Log:      e.opts.Logger,
 	}, job.Limits{})
 }
 

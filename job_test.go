@@ -3,6 +3,7 @@ package neohook_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -452,7 +453,7 @@ func TestJobIsStartedOnce(t *testing.T) {
 		first := must[webhook.Job](t)(once.ResendWhere(t.Context(), "acme", selection))
 		finished := ended(t, eng, first)
 		repeat := must[webhook.Job](t)(once.ResendWhere(t.Context(), "acme", selection))
-		if repeat != finished {
+		if !reflect.DeepEqual(repeat, finished) {
 			t.Errorf("a repeat returns %+v, want what has become of the first: %+v", repeat, finished)
 		}
 		if got := sentTo(adapter, endpoint.ID, start); !slices.Equal(got, []webhook.EventID{event.ID}) {

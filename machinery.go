@@ -94,11 +94,11 @@ func (e *Engine) assemble() error {
 	e.space = newSpace(e.store, e.opts.MinFreeBytes, e.opts.Logger)
 	e.writer = commit.New(watchedStore{e.store, e.tally, func(n int) { e.outbox.Added(n) }}, e.intake, e.outcomes, watchedLanes{e.lanes, e.tally, e.quota, e.feed}, commit.Limits{}, e.opts.Logger)
 	e.assemblePromotion()
-	e.assembleJobs()
 	e.footprint = newFootprint(e.store, e.opts.Logger)
 	e.keeper = retention.New(retention.Parts{
 		Store: e.store, Writer: e.writer, Lanes: e.lanes, Defaults: e.opts.Retention, Ended: e.expunged, Log: e.opts.Logger,
 	})
+	e.assembleJobs()
 	return nil
 }
 

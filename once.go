@@ -38,9 +38,10 @@ type Once struct {
 
 // Once returns a view whose CreateTenant, CreateEndpoint, CreateEventType,
 // ImportEventTypes, CreateToken, RotateSecret, Publish, PublishBatch, SendExample,
-// Resend, Recover, ReplayMissing, ResendWhere and CancelWhere do their work a single time
-// under once: a repeat changes nothing and returns what the first returned. The key is stored in the same transaction as the change, so it
-// outlives a crash. A failure leaves no trace, and the key can be used again.
+// Resend, Recover, ReplayMissing, ResendWhere, CancelWhere, ExpungePayloads, CountUsage and
+// CountSubscriptions do their work a single time under once: a repeat changes nothing and
+// returns what the first returned. The key is stored in the same transaction as the change,
+// so it outlives a crash. A failure leaves no trace, and the key can be used again.
 func (o *Organisation) Once(once Once) *Organisation {
 	view := *o
 	view.once = &once
@@ -64,6 +65,9 @@ const (
 	replayMissingOp    = "replay missing"
 	resendWhereOp      = "resend where"
 	cancelWhereOp      = "cancel where"
+	expungePayloadsOp  = "expunge payloads"
+	countUsageOp       = "count usage"
+	subscriptionsOp    = "count subscriptions"
 )
 
 // storeOnce returns what the store is told of an operation that is asked for under the

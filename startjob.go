@@ -225,8 +225,16 @@ func (o *Organisation) startJob(ctx context.Context, tenant webhook.TenantID, pl
 	if err != nil {
 		return webhook.Job{}, err
 	}
+	return o.storeJob(ctx, owner.Key, plan, func(at time.Time) (store.Job, error) { return o.place(ctx, tenant, plan, at) })
+}
+
+// storeJob stores the job of a plan that is on a tenant, or 0, and runs it.
+func (o *Organisation) storeJob(ctx context.Context, tenant store.TenantKey, plan *jobPlan, place func(at time.Time) (store.Job, error)) (webhook.Job, error) {
+	if err := checkOrganisation(o.id); err != nil {
+		return webhook.Job{}, err
+	}
 	at := now()
-	once, err := o.storeOnce(at, plan.operation, int64(owner.Key))
+	once, err := o.storeOnce(at, plan.operation, int64(tenant))
 	if err != nil {
 		return webhook.Job{}, err
 	}
@@ -236,10 +244,10 @@ func (o *Organisation) startJob(ctx context.Context, tenant webhook.TenantID, pl
 			if err := plan.bad.Err(); err != nil {
 				return err
 			}
-			if planned, err = o.place(ctx, tenant, plan, at); err != nil {
+			if planned, err = place(at); err != nil {
 				return err
 			}
-			return o.mayRunMore(ctx, owner.Key)
+			return o.mayRunMore(ctx, tenant)
 		},
 		record: func(key int64) (store.Job, error) {
 			planned.Key = store.JobKey(key)
@@ -253,15 +261,19 @@ func (o *Organisation) startJob(ctx context.Context, tenant webhook.TenantID, pl
 			case errors.Is(err, store.ErrCommitUnknown):
 				o.engine.jobs.Look()
 			}
-			return translate(err, "tenant or endpoint of a job", string(tenant))
+			return translate(err, "tenant or endpoint of a job", string(plan.spec.Tenant))
 		},
 		show: func(made *store.Job) (webhook.Job, error) { return o.presentJob(ctx, made) },
 	})
 }
 
-// mayRunMore says no where a tenant has as many jobs running as it may.
+// mayRunMore says no where a tenant, or for 0 the organisation itself, has as many jobs
+// running as it may.
 func (o *Organisation) mayRunMore(ctx context.Context, tenant store.TenantKey) error {
 	filter := store.JobFilter{Tenant: tenant, States: []webhook.JobState{webhook.JobRunning}}
+	if tenant == 0 {
+		filter.Kinds = []webhook.JobKind{webhook.JobUsage, webhook.JobSubscriptions}
+	}
 	running, err := o.engine.store.Jobs(ctx, string(o.id), filter, store.Page{Limit: maxJobs, Descending: true})
 	if err != nil {
 		return translate(err, "jobs of", "the tenant")

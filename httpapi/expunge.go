@@ -2,8 +2,8 @@ package httpapi
 
 import (
 	"net/http"
-	"time"
 
+	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
 )
@@ -24,6 +24,12 @@ func expungeOperations() []*operation {
 				"To delete it again is no error.",
 		}, expungePayload),
 		serves(operation{
+			name: "message.bulk-expunge-contents", route: "POST /app/{app_id}/msg/bulk-expunge",
+			scope: organisationOnly, needs: access.Administer,
+			summary: "Delete the payloads of some messages",
+			about:   "As message.expunge-content does. The answer says of each whether there is such a message.",
+		}, expungeSomePayloads),
+		serves(operation{
 			name: "message.expunge", route: "DELETE /app/{app_id}/msg/{msg_id}",
 			scope: organisationOnly, needs: access.Administer,
 			summary: "Delete a message with all that is kept of it",
@@ -32,8 +38,10 @@ func expungeOperations() []*operation {
 		serves(operation{
 			name: "message.expunge-all-contents", route: "POST /app/{app_id}/msg/expunge-all-contents",
 			scope: organisationOnly, needs: access.Administer, status: http.StatusAccepted,
+			once: true, refusals: []int{http.StatusTooManyRequests},
 			summary: "Delete the payloads of all messages of an application",
-			about:   "Of those that were accepted before. It may take long, and goes on when nobody waits; when it is answered it has been carried out.",
+			about: "Of those that were accepted before. A task deletes them, and counts them as `messagesPurged` in its data: see background-task. " +
+				"When it has finished they are gone from memory and from the server's files. One that is cancelled leaves the rest.",
 		}, expungePayloads),
 		serves(operation{
 			name: "message-attempt.expunge-content", route: "DELETE /app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content",
@@ -43,7 +51,8 @@ func expungeOperations() []*operation {
 	}
 }
 
-// What is expunged is gone when the answer is given, from the server's files too.
+// What is expunged is gone when the answer is given, or its task has finished, from the
+// server's files too.
 
 func expungePayload(c *call, _, _ *none) (none, error) {
 	return none{}, c.missing(c.org.ExpungePayload(c.ctx(), c.tenant(), c.event()), "Message")
@@ -57,20 +66,47 @@ func expungeResponse(c *call, _, _ *none) (none, error) {
 	return none{}, c.missing(c.org.ExpungeResponse(c.ctx(), c.tenant(), c.event(), c.attempt()), "Attempt")
 }
 
-// expungedOut is what the published clients want to hear of a task, of one that has been
-// carried out.
-type expungedOut struct {
-	ID        webhook.JobID `json:"id" doc:"A name for what was done. It is not kept."`
-	Status    string        `json:"status" is:"enum=finished" doc:"It has been carried out."`
-	Task      string        `json:"task" is:"enum=application.purge_content" doc:"What was done."`
-	UpdatedAt instant       `json:"updatedAt" doc:"When."`
+// someMessagesIn are messages by their names.
+type someMessagesIn struct {
+	IDs opt[[]string] `json:"ids" is:"max=250,slug" doc:"The messages, by their ids or eventIds."`
+	rest
 }
 
-func expungePayloads(c *call, _, _ *none) (out expungedOut, _ error) {
-	if err := c.org.ExpungePayloads(c.ctx(), c.tenant()); err != nil {
+// someExpungedOut says of each what became of it.
+type someExpungedOut struct {
+	Results map[string]expungedOut `json:"results" doc:"By the names that were given."`
+}
+
+// expungedOut is what became of one.
+type expungedOut string
+
+func (expungedOut) schema(*schemas) *schema {
+	return &schema{Type: kinds{"string"}, Enum: []any{"expunged", "not-found"}}
+}
+
+func expungeSomePayloads(c *call, _ *none, in *someMessagesIn) (out someExpungedOut, _ error) {
+	events := make([]webhook.EventID, len(in.IDs.Value))
+	for i, name := range in.IDs.Value {
+		events[i] = webhook.EventID(name)
+	}
+	found, err := c.org.ExpungePayloadsOf(c.ctx(), c.tenant(), events)
+	if err != nil {
 		return out, c.missing(err, "")
 	}
-	return expungedOut{ID: webhook.NewJobID(), Status: "finished", Task: "application.purge_content", UpdatedAt: instant(time.Now())}, nil
+	out.Results = make(map[string]expungedOut, len(found))
+	for i, was := range found {
+		out.Results[in.IDs.Value[i]] = "not-found"
+		if was {
+			out.Results[in.IDs.Value[i]] = "expunged"
+		}
+	}
+	return out, nil
+}
+
+func expungePayloads(c *call, _, _ *none) (taskOut, error) {
+	return c.start("", func(org *neohook.Organisation) (webhook.Job, error) {
+		return org.ExpungePayloads(c.ctx(), c.tenant())
+	})
 }
 
 func expungeApplication(c *call, _, _ *none) (none, error) {

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/neohook/neohook/store"
@@ -23,7 +24,21 @@ func TestExpunging(t *testing.T) {
 		w.play("a message", scenario{method: "DELETE", path: msg, status: 204})
 		w.play("is not found", scenario{path: msg, status: 404})
 		w.play("nor found again", scenario{method: "DELETE", path: msg, status: 404})
-		w.play("all payloads", scenario{method: "POST", path: "/app/acme/msg/expunge-all-contents", status: 202, want: []string{`"id":"qtask_`, `"status":"finished"`}})
+		some := w.id("POST", "/api/v1/app/acme/msg", `{"eventType":"order.made","eventId":"order-2","payload":{"n":3}}`)
+		bulk := scenario{method: "POST", path: "/app/acme/msg/bulk-expunge", body: `{"ids":["order-2","nothing","` + some + `","msg_000000000000000000000000000"]}`, status: 200}
+		bulk.want = []string{`"order-2":"expunged"`, `"nothing":"not-found"`, `"` + some + `":"expunged"`, `"msg_000000000000000000000000000":"not-found"`}
+		w.play("some payloads", bulk)
+		w.play("some payloads again", bulk)
+		w.play("some are gone", scenario{path: "/app/acme/msg/order-2", status: 200, want: []string{`"payload":{"expired":true}`}})
+		w.play("none named", scenario{method: "POST", path: bulk.path, body: `{}`, status: 200, want: []string{`{"results":{}}`}})
+		w.play("an odd name", scenario{method: "POST", path: bulk.path, body: `{"ids":["a b"]}`, status: 422, field: "body/ids/[0]"})
+		w.play("too many", scenario{method: "POST", path: bulk.path, body: `{"ids":["a"` + strings.Repeat(`,"a"`, 250) + `]}`, status: 422, field: "body/ids"})
+		w.play("of nobody", scenario{method: "POST", path: "/app/nobody/msg/bulk-expunge", body: `{"ids":["a"]}`, status: 404, want: []string{"Application not found"}})
+		all := "/app/acme/msg/expunge-all-contents"
+		w.play("all payloads", scenario{method: "POST", path: all, status: 202, want: []string{`"id":"qtask_`, `"status":"running"`, `"task":"application.purge_content"`}})
+		task := w.id("POST", "/api/v1"+all, "")
+		w.finished(task, `"status":"finished"`, `"messagesPurged":`, `"kind":"expunge"`)
+		w.play("are listed", scenario{path: "/background-task?task=application.purge_content", status: 200, want: []string{task}})
 		w.play("are gone", scenario{path: "/app/acme/msg", status: 200, want: []string{`"payload":{"expired":true}`}, not: []string{`"n":2`}})
 		w.play("all payloads of nobody", scenario{method: "POST", path: "/app/nobody/msg/expunge-all-contents", status: 404})
 		w.play("an application", scenario{method: "POST", path: "/app/acme/expunge", status: 204})

@@ -53,6 +53,8 @@ var samples = map[string]string{
 	"delivery.preview-cancel-where":               `{"state":"waiting"}`,
 	"application.update-retention":                `{"payloadDays":30}`,
 	"message.create":                              `{"eventType":"acme.type","payload":{}}`,
+	"message.bulk-expunge-contents":               `{"ids":["acme-msg"]}`,
+	"statistics.aggregate-app-stats":              `{"since":"2026-01-01T00:00:00Z","until":"2026-01-02T00:00:00Z"}`,
 	"message.create-batch":                        `{"messages":[{"eventType":"acme.type","payload":{}}]}`,
 	"operational-webhook-endpoint.create":         `{"url":"https://sample.example"}`,
 	"operational-webhook-endpoint.update":         `{"url":"https://sample.example","uid":"acme-ep"}`,

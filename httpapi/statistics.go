@@ -47,6 +47,21 @@ func statisticsOperations() []*operation {
 			summary: "Count what happened to messages by their types",
 			about:   "Of all applications together, in whole days of UTC.",
 		}, getTypesUsage),
+		serves(operation{
+			name: "statistics.aggregate-app-stats", route: "POST /stats/usage/app",
+			scope: organisationOnly, needs: access.View, status: http.StatusAccepted,
+			once: true, refusals: []int{http.StatusTooManyRequests}, names: usageNames,
+			summary: "Have the deliveries counted that were made in each application",
+			about: "A task counts them: poll background-task until it is finished, and find them as `appStats` in its data. " +
+				"The ends of the time are widened to whole minutes, hours or days, by how long ago it was.",
+		}, startUsage),
+		serves(operation{
+			name: "statistics.aggregate-event-types", route: "PUT /stats/usage/event-types",
+			scope: organisationOnly, needs: access.View, status: http.StatusAccepted,
+			refusals: []int{http.StatusTooManyRequests},
+			summary:  "Have it gathered which event types the endpoints of each application listen to",
+			about:    "A task does it: poll background-task until it is finished, and find them as `event_types` in its data.",
+		}, startSubscriptions),
 	}
 }
 
@@ -248,4 +263,44 @@ func getSeries(c *call, q *seriesQuery, _ *none) (out seriesOut, _ error) {
 		out.Data[i] = showCounts(&got[i])
 	}
 	return out, nil
+}
+
+// usageIn says whose deliveries are counted, and when they were made.
+type usageIn struct {
+	Apps  opt[[]string]  `json:"appIds" is:"max=10000,slug" doc:"Only these applications, by their ids or uids."`
+	Since opt[time.Time] `json:"since" is:"required" doc:"From when on." eg:"2026-01-02T15:04:05Z"`
+	Until opt[time.Time] `json:"until" is:"required" doc:"Until when." eg:"2026-02-02T15:04:05Z"`
+	rest
+}
+
+// usageNames are a body's words for the domain's.
+var usageNames = wireNames{"from": "since", "to": "until", "tenants": "appIds"}
+
+// usageTaskOut is the task that counts.
+type usageTaskOut struct {
+	taskOut
+	Unresolved []string `json:"unresolvedAppIds" doc:"Those of appIds that are no application's."`
+}
+
+func startUsage(c *call, _ *none, in *usageIn) (usageTaskOut, error) {
+	out := usageTaskOut{Unresolved: []string{}}
+	task, err := c.start("", func(org *neohook.Organisation) (webhook.Job, error) {
+		tenants := make([]webhook.TenantID, len(in.Apps.Value))
+		for i, name := range in.Apps.Value {
+			tenants[i] = webhook.TenantID(name)
+		}
+		job, err := org.CountUsage(c.ctx(), tenants, neohook.Span{From: in.Since.Value, To: in.Until.Value})
+		out.Unresolved = append(out.Unresolved, job.Unknown...)
+		return job, err
+	})
+	out.taskOut = task
+	return out, err
+}
+
+func startSubscriptions(c *call, _, _ *none) (out taskOut, _ error) {
+	job, err := c.org.CountSubscriptions(c.ctx())
+	if err != nil {
+		return out, err
+	}
+	return showTask(&job), nil
 }

@@ -1,7 +1,9 @@
 package httpapi_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/neohook/neohook/store"
 )
@@ -34,6 +36,37 @@ func TestStatistics(t *testing.T) {
 		w.play("by application", scenario{path: "/stats/usage/app", status: 200, want: []string{`"appUid":"acme"`, `"messages":2`, `"done":true`}, not: []string{"foreign"}})
 		w.play("by application, too long ago", scenario{path: "/stats/usage/app?since=1999-01-01T00:00:00Z", status: 422, field: "query/since"})
 		w.play("by type", scenario{path: "/stats/usage/event-types", status: 200, want: []string{`"eventType":"order.made"`, `"eventType":"invoice.paid"`}, not: []string{`"eventType":"x"`}})
+		app := w.must("GET", "/api/v1/app/acme", "")["id"].(string)
+		since, until := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339), time.Now().Add(time.Minute).UTC().Format(time.RFC3339)
+		span := `"since":"` + since + `","until":"` + until + `"`
+		usage := scenario{method: "POST", path: "/stats/usage/app", body: `{` + span + `}`, status: 202}
+		usage.want = []string{`"id":"qtask_`, `"task":"application.stats"`, `"unresolvedAppIds":[]`}
+		w.play("deliveries", usage)
+		w.finished(w.id("POST", "/api/v1/stats/usage/app", usage.body), `"appStats":[{"appId":"`+app+`","appUid":"acme","messageDestinations":3}]`, `"appId":null`)
+		usage.body, usage.want = `{"appIds":["nobody","acme"],`+span+`}`, []string{`"unresolvedAppIds":["nobody"]`}
+		usage.header = map[string]string{"Idempotency-Key": "usage"}
+		w.play("of some", usage)
+		w.must("POST", "/api/v1/app", `{"name":"Nobody","uid":"nobody"}`)
+		w.play("of some, again", usage)
+		usage.body = strings.Replace(usage.body, "acme", "nobody", 1)
+		usage.status, usage.want = 409, []string{"idempotency_mismatch"}
+		w.play("of others under that key", usage)
+		for name, s := range map[string]scenario{
+			"of foreigners":         {body: `{"appIds":["foreign"],` + span + `}`, field: "body/appIds"},
+			"of an odd name":        {body: `{"appIds":["a b"],` + span + `}`, field: "body/appIds/[0]"},
+			"without a time":        {body: `{"since":"` + since + `"}`, field: "body/until"},
+			"the wrong way round":   {body: `{"since":"` + until + `","until":"` + since + `"}`, field: "body/since"},
+			"before there was time": {body: `{"since":"1999-01-01T00:00:00Z","until":"` + until + `"}`, field: "body/since"},
+		} {
+			s.method, s.path, s.status = "POST", "/stats/usage/app", 422
+			w.play("deliveries "+name, s)
+		}
+		w.play("subscriptions", scenario{method: "PUT", path: "/stats/usage/event-types", status: 202, want: []string{`"task":"event-type.aggregate"`}})
+		w.play("subscriptions, asked by nobody", scenario{method: "PUT", path: "/stats/usage/event-types", header: map[string]string{"Authorization": ""}, status: 401})
+		w.finished(w.must("PUT", "/api/v1/stats/usage/event-types", "")["id"].(string),
+			`{"appId":"`+app+`","appUid":"acme","explicitlySubscribedEventTypes":["invoice.paid"],"hasCatchAllEndpoint":true}`,
+			`"explicitlySubscribedEventTypes":[],"hasCatchAllEndpoint":false}`)
+		w.play("lists leave out what was found", scenario{path: "/background-task", status: 200, want: []string{`"kind":"usage"`}, not: []string{"appStats", "event_types"}})
 		w.play("by type, too long ago", scenario{path: "/stats/usage/event-types?since=1999-01-01T00:00:00Z", status: 422, field: "query/since"})
 	})
 }

@@ -186,6 +186,23 @@ func (w *world) await(n int) {
 	}
 }
 
+// finished asks for a task until it has ended, and holds it to what it should have found.
+func (w *world) finished(task string, want ...string) {
+	w.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		got := w.call("GET", "/api/v1/background-task/"+task, "", nil)
+		if got.status == http.StatusOK && strings.Contains(got.body, `"status":"running"`) && time.Now().Before(deadline) {
+			continue
+		}
+		for _, text := range append(want, `"status":"finished"`) {
+			if !strings.Contains(got.body, text) {
+				w.Errorf("task: %d %s, want %s", got.status, got.body, text)
+			}
+		}
+		return
+	}
+}
+
 // answer is what came back.
 type answer struct {
 	status int

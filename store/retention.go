@@ -58,7 +58,7 @@ type Retention interface {
 	Expunges(ctx context.Context, after ExpungeKey, limit int) ([]Expunge, error)
 	// ExpungeStep does a part of one, in one transaction and for about as long as budget. It
 	// returns what was open of what it deleted, and whether all is done, as it is for one
-	// that is not there.
+	// that is not there, or whose Job has ended.
 	ExpungeStep(ctx context.Context, now time.Time, expunge ExpungeKey, budget time.Duration) (open []Turn, done bool, err error)
 
 	// Scrub returns when nothing that was deleted before the call is left in the store's

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// Job is work over many deliveries that goes on by itself, at a bounded rate and beside
+// Job is work over much that is stored. It goes on by itself, at a bounded rate and beside
 // what is published. It survives restarts, and can be watched and cancelled.
 type Job struct {
-	ID     JobID
+	ID JobID
+	// Tenant is the one that it is for; "" is several.
 	Tenant TenantID
 	// Endpoint is the one whose deliveries it visits; "" is all of the tenant.
 	Endpoint EndpointID
@@ -17,8 +18,15 @@ type Job struct {
 	// Error says, of one that was Cancelled or has Failed, why, and what to do.
 	Error string
 	// Rate is how many deliveries it sends or cancels a second, at most.
-	Rate      int
-	Progress  JobProgress
+	Rate     int
+	Progress JobProgress
+	// Usage is what a JobUsage has found that has finished, and Subscriptions a
+	// JobSubscriptions, of each tenant in the order of their creation, or in which they were
+	// named. Lists of jobs leave it out.
+	Usage         []TenantUsage
+	Subscriptions []TenantSubscriptions
+	// Unknown were named for a JobUsage, and there were no such tenants.
+	Unknown   []string
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	EndedAt   time.Time // zero while it is running
@@ -27,9 +35,9 @@ type Job struct {
 // JobProgress is how far a job has come.
 type JobProgress struct {
 	// Examined is how many deliveries it has looked at, or events where it looks for those
-	// that have no delivery; Matched is how many of them it is for.
+	// that have no delivery, or tenants where it counts; Matched is how many of them it is for.
 	Examined, Matched int64
-	// Made is how many it has sent, or cancelled: where what matched had no payload any
+	// Made is how many it has sent or cancelled, or whose payload is deleted: where what matched had no payload any
 	// more, or was no longer open, nothing is made.
 	Made int64
 	// Succeeded and Failed are how those ended that were sent. The others are on their
@@ -39,6 +47,23 @@ type JobProgress struct {
 	// order of their creation, and at each through the events as they were accepted.
 	Endpoint   EndpointID
 	AcceptedAt time.Time
+}
+
+// TenantUsage is how much was made for a tenant.
+type TenantUsage struct {
+	Tenant TenantID
+	UID    string
+	// Deliveries were made of its events: one for each endpoint, however often it was tried.
+	Deliveries int64
+}
+
+// TenantSubscriptions is what the endpoints of a tenant listen to, disabled ones too.
+type TenantSubscriptions struct {
+	Tenant TenantID
+	UID    string
+	// Types are those that are named, sorted; All says that an endpoint hears of every type.
+	Types []string
+	All   bool
 }
 
 // JobKind is what a job does.
@@ -56,7 +81,7 @@ const (
 	JobCancel
 	// JobExpunge deletes the payloads of a tenant.
 	JobExpunge
-	// JobUsage counts the deliveries of tenants.
+	// JobUsage counts what was made for tenants.
 	JobUsage
 	// JobSubscriptions gathers which event types the endpoints of tenants listen to.
 	JobSubscriptions

@@ -55,5 +55,16 @@ func meant(ep *store.Endpoint, ev *store.Event, now time.Time) bool {
 	return listening.Hears(ev.Type, ev.Channels)
 }
 
-// sends says whether a kind of job sends, rather than cancels.
-func sends(kind webhook.JobKind) bool { return kind != webhook.JobCancel }
+// sends says whether a kind of job sends.
+func sends(kind webhook.JobKind) bool {
+	switch kind {
+	case webhook.JobRecover, webhook.JobReplayMissing, webhook.JobResend:
+		return true
+	}
+	return false
+}
+
+// counts says whether a kind of job only counts.
+func counts(kind webhook.JobKind) bool {
+	return kind == webhook.JobUsage || kind == webhook.JobSubscriptions
+}

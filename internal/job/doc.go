@@ -1,7 +1,8 @@
-// Package job does work over many deliveries in steps: it sends again what failed, sends
-// what was never tried, and resends or cancels what a filter lets through.
+// Package job does work over much that is stored in steps: it sends again what failed,
+// sends what was never tried, and resends or cancels what a filter lets through. It also
+// counts over all of an organisation, and watches over the deletion of a tenant's payloads.
 //
-// A job goes through the endpoints in the order of their keys, and at each through the
+// A job over deliveries goes through the endpoints in the order of their keys, and at each through the
 // deliveries by the events' keys, up to the highest event that it is for. Each delivery
 // has one place in that order, however it ends meanwhile, so who goes on behind the last
 // place visits each exactly once. How far a job has come is stored in the transaction

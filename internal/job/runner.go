@@ -18,6 +18,9 @@ import (
 type Store interface {
 	store.Jobs
 	store.Deliveries
+	Sums(ctx context.Context, query store.SumQuery) ([]store.Sum, error)
+	InsertExpunge(ctx context.Context, organisation string, expunge store.Expunge) (store.Expunge, error)
+	Tenants(ctx context.Context, organisation string, page store.Page) ([]store.Tenant, error)
 	Delivery(ctx context.Context, endpoint store.EndpointKey, event store.EventKey) (store.DeliveryRecord, error)
 	Tenant(ctx context.Context, organisation string, key store.TenantKey) (store.Tenant, error)
 	Endpoint(ctx context.Context, tenant store.TenantKey, key store.EndpointKey) (store.Endpoint, error)
@@ -49,9 +52,12 @@ type Parts struct {
 	Announce func(organisation string, tenant store.TenantKey) []store.Announcement
 	// Busy says that there is more to do than can be done at once: jobs then slow down.
 	Busy func() bool
-	// ID names a job in the log.
-	ID  func(*store.Job) webhook.JobID
-	Log *slog.Logger
+	// Expunge has an Expunge carried out, and returns what is closed when that is done.
+	Expunge func(store.Expunge) <-chan struct{}
+	// ID names a job in the log, and TenantID a tenant in what was counted.
+	ID       func(*store.Job) webhook.JobID
+	TenantID func(*store.Tenant) webhook.TenantID
+	Log      *slog.Logger
 }
 
 // Limits bound what jobs do. The zero value is the defaults.

@@ -20,6 +20,20 @@ type Spec struct {
 	Rate int `json:"rate"`
 	// Filter says which ones: for webhook.JobReplayMissing only what is of events.
 	Filter store.DeliveryFilter `json:"filter"`
+	// Count is for jobs that count.
+	Count Count `json:"count,omitzero"`
+}
+
+// Count says what is counted, and of whom.
+type Count struct {
+	// Tenants are the only ones; nil is all of the organisation.
+	Tenants []store.TenantKey `json:"tenants,omitempty"`
+	// Unknown were named, and there are no such tenants.
+	Unknown []string `json:"unknown,omitempty"`
+	// Unit, From and To are when, as by store.SumQuery.
+	Unit store.Unit `json:"unit,omitzero"`
+	From time.Time  `json:"from,omitzero"`
+	To   time.Time  `json:"to,omitzero"`
 }
 
 // Encode returns the spec as a store keeps it.

@@ -27,6 +27,10 @@ func (r *Runner) step(ctx context.Context, of *run, now time.Time) (time.Duratio
 		return 0, store.ErrStale
 	case of.unreadable != nil:
 		return 0, r.finish(ctx, of, of.end(webhook.JobFailed, of.unreadable.Error(), now))
+	case counts(of.job.Kind):
+		return r.tally(ctx, of, now)
+	case of.job.Kind == webhook.JobExpunge:
+		return r.expunge(ctx, of, now)
 	}
 	at, rest, found := of.place(now)
 	switch {
@@ -210,7 +214,7 @@ func (r *Runner) save(ctx context.Context, of *run, now time.Time) error {
 func (r *Runner) finish(ctx context.Context, of *run, step store.JobStep) error {
 	step.Progress.UpdatedAt = step.Progress.EndedAt
 	if _, err := r.Store.StepJob(ctx, step.Progress.UpdatedAt, step); err != nil {
-		of.job.State, of.job.Error, of.job.EndedAt = webhook.JobRunning, "", time.Time{}
+		of.job.State, of.job.Error, of.job.EndedAt, of.job.Result = webhook.JobRunning, "", time.Time{}, nil
 		return err
 	}
 	r.Log.InfoContext(ctx, "job has ended", "job_id", r.ID(&of.job), "kind", of.job.Kind, "state", step.Progress.State, "reason", step.Progress.Error)

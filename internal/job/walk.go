@@ -17,7 +17,9 @@ type walk struct {
 	// unreadable says why the spec is not what was asked for: no step may be made of it.
 	unreadable error
 
-	turn     int // among the places
+	counting counting        // of a job that counts
+	expunged <-chan struct{} // closed when what a job is to delete is deleted
+	turn     int             // among the places
 	held     map[store.EndpointKey]hold
 	unstored int // examined since the last step that was stored
 }
@@ -41,6 +43,9 @@ const beyond = store.EndpointKey(math.MaxInt64)
 
 func newWalk(job store.Job) *walk {
 	spec, err := Decode(job.Spec)
+	if counts(job.Kind) { // anew
+		job.Examined, job.Matched = 0, 0
+	}
 	return &walk{job: job, spec: spec, unreadable: err, held: make(map[store.EndpointKey]hold)}
 }
 

@@ -39,6 +39,19 @@ func (k *Keeper) Expunge(ctx context.Context, write func(context.Context, func(c
 // Await returns when an Expunge that is stored is done. The error is that of ctx, or
 // ErrStopped: it will be done all the same.
 func (k *Keeper) Await(ctx context.Context, asked store.Expunge) error {
+	select {
+	case <-k.Done(asked):
+		return nil
+	case <-k.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Done has an Expunge carried out that is stored, and returns what is closed when that is
+// done: no more of it is being sent, and nothing of it is in the store's files.
+func (k *Keeper) Done(asked store.Expunge) <-chan struct{} {
 	done := make(chan struct{})
 	k.mu.Lock()
 	k.waiting[asked.Key] = append(k.waiting[asked.Key], done)
@@ -47,14 +60,7 @@ func (k *Keeper) Await(ctx context.Context, asked store.Expunge) error {
 	case k.bell <- struct{}{}:
 	default:
 	}
-	select {
-	case <-done:
-		return nil
-	case <-k.stopped:
-		return ErrStopped
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return done
 }
 
 // expungeAll carries out what is asked for.

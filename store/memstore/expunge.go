@@ -151,6 +151,12 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 			done = true
 			return nil
 		}
+		job := db.jobs[expunge.Job]
+		if expunge.Job != 0 && (job == nil || job.State != webhook.JobRunning) {
+			delete(db.expunges, key)
+			done = true
+			return nil
+		}
 		for _, event := range sorted(db.events) {
 			ev := db.events[event]
 			switch {
@@ -163,7 +169,7 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 				return nil
 			case event <= expunge.Through && ev.Payload != nil:
 				open = db.expungePayload(ev, now)
-				if job := db.jobs[expunge.Job]; job != nil {
+				if job != nil {
 					job.Made++
 				}
 				db.postReview(expunge.Tenant, open)

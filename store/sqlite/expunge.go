@@ -227,6 +227,7 @@ const (
 	expungeSQL       = `SELECT ` + expungeColumns + `, next, page FROM expunge WHERE key = ?`
 	moveExpungeSQL   = `UPDATE expunge SET next = ?2, page = ?3 WHERE key = ?1`
 	deleteExpungeSQL = `DELETE FROM expunge WHERE key = ?`
+	runningJobSQL    = `SELECT 1 FROM job WHERE key = ? AND state = 1`
 	countDroppedSQL  = `UPDATE job SET made = made + ?2 WHERE key = ?1`
 )
 
@@ -241,7 +242,8 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 			done = true
 			return nil
 		}
-		for more := true; more && err == nil; more = more && time.Since(begun) < budget {
+		more, err := e.wanted(ctx)
+		for done = !more; more && err == nil; more = more && time.Since(begun) < budget {
 			more, err = e.step(ctx)
 			done = !more
 		}
@@ -265,6 +267,14 @@ func (s *Store) ExpungeStep(ctx context.Context, now time.Time, key store.Expung
 		return nil, false, err
 	}
 	return open, done, nil
+}
+
+// wanted says whether the job that it is for still runs.
+func (e *expunging) wanted(ctx context.Context) (bool, error) {
+	if e.Job == 0 {
+		return true, nil
+	}
+	return e.has(ctx, runningJobSQL, int64(e.Job))
 }
 
 // step does what takes a moment, and says whether there is more to do.

@@ -53,7 +53,7 @@ func TestQueriesWalkAnIndex(t *testing.T) {
 		"drop bound": dropBoundSQL, "drop": dropSQL, "drop up": dropUpSQL, "delete journal": deleteJournalSQL, "journal sizes": journalSizesSQL,
 		"job": jobSQL, "job by key": jobByKeySQL, "jobs up": jobsUpSQL, "jobs down": jobsDownSQL,
 		"jobs of tenant up": jobsOfTenantUp, "jobs of tenant down": jobsOfTenantDown, "running jobs": runningJobsSQL,
-		"job of": jobOfSQL, "job at": jobAtSQL, "bound jobs": boundJobsSQL, "bound counts": boundCountsSQL, "step job": stepJobSQL, "cancel job": cancelJobSQL,
+		"job of": jobOfSQL, "job at": jobAtSQL, "bound jobs": boundJobsSQL, "bound counts": boundCountsSQL, "step job": stepJobSQL, "running job": runningJobSQL, "count dropped": countDroppedSQL, "cancel job": cancelJobSQL,
 		"sweep jobs": sweepJobsSQL, "count job": countJobSQL, "opening": openingJobSQL, "end opening": endOpeningSQL, "job of send": sendJobSQL,
 		"untried up": untriedUpSQL, "untried down": untriedDownSQL, "accepted at": acceptance.atSQL, "begun at": beginning.atSQL,
 	} {

@@ -199,6 +199,14 @@ func jobCountsWhatItsExpungeDeletes(w *world) {
 	again := mustGet[store.Expunge](w)(insert(job.Key))
 	w.expunge(again.Key)
 	same(w, "counted once", w.jobNow(job.Key).Made, 39)
+
+	spared := w.publish(1, tenant, ep)[0]
+	cancelled := w.job(tenant, 0)
+	late := mustGet[store.Expunge](w)(insert(cancelled.Key))
+	mustGet[store.Job](w)(w.CancelJob(w.ctx, organisation, cancelled.Key, "", w.now))
+	same(w, "of one that has ended", len(w.expunge(late.Key)), 0)
+	same(w, "it deletes nothing", w.left(tenant, spared), []string{"pe"})
+	same(w, "and is done", len(mustGet[[]store.Expunge](w)(w.Expunges(w.ctx, 0, 9))), 0)
 }
 
 func expungedTenantIsNowhere(w *world) {
