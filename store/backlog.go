@@ -14,7 +14,8 @@ type Backlog interface {
 	// on how much is open at each.
 	Lanes(ctx context.Context, after EndpointKey, limit int) ([]Lane, error)
 	// Fresh examines up to limit open deliveries of an endpoint from number from
-	// (inclusive) upwards and returns the fresh ones among them, ascending.
+	// (inclusive) upwards and returns the fresh ones among them, ascending. A store that
+	// keeps fresh ones apart examines no others.
 	Fresh(ctx context.Context, endpoint EndpointKey, from EventKey, limit int) (FreshPage, error)
 	// Waiting returns up to limit waiting deliveries of an endpoint, soonest due first.
 	Waiting(ctx context.Context, endpoint EndpointKey, limit int) ([]Open, error)
@@ -41,8 +42,8 @@ type Open struct {
 // FreshPage is a part of an endpoint's fresh deliveries.
 type FreshPage struct {
 	Deliveries []Open
-	// Next is where to go on, if More: the endpoint had further open deliveries at the
-	// time of the reading.
+	// Next is where to go on, if More: the endpoint had further open deliveries, of those
+	// that the store examines, at the time of the reading.
 	Next EventKey
 	More bool
 }

@@ -173,12 +173,24 @@ func (p *pair) compareBacklog(rt *rapid.T) {
 		what := fmt.Sprint(" of endpoint ", ep.Key)
 		read(p, "Waiting"+what, func(st store.Store) ([]store.Open, error) { return st.Waiting(p.Context(), ep.Key, 3) })
 		read(p, "SendsOf"+what, func(st store.Store) ([]store.Send, error) { return st.SendsOf(p.Context(), ep.Key, 3) })
-		read(p, "Fresh"+what, func(st store.Store) (store.FreshPage, error) {
-			page, err := st.Fresh(p.Context(), ep.Key, 0, 3)
-			if page.More { // any key up to the next open one is right
-				page.Next = 0
-			}
-			return page, err
-		})
+		read(p, "Fresh"+what, func(st store.Store) ([]store.Open, error) { return p.fresh(st, ep.Key) })
 	}
+}
+
+// fresh walks an endpoint's fresh deliveries. A store may put any number of them on a page,
+// up to as many as it is to examine.
+func (p *pair) fresh(st store.Store, ep store.EndpointKey) (found []store.Open, err error) {
+	const examine = 3
+	for from, more := store.EventKey(0), true; more; {
+		page, err := st.Fresh(p.Context(), ep, from, examine)
+		if err != nil {
+			return nil, err
+		}
+		if len(page.Deliveries) > examine || page.More && page.Next <= from {
+			p.Fatalf("Fresh from %d: %+v", from, page)
+		}
+		found = append(found, page.Deliveries...)
+		from, more = page.Next, page.More
+	}
+	return found, nil
 }
