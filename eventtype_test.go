@@ -374,6 +374,22 @@ func TestPayloadsAreHeldToTheirTypeAtOnce(t *testing.T) {
 			t.Errorf("batch: %v", results)
 		}
 
+		// Repeats are answered as before, whatever the type has become.
+		batch := []webhook.Event{{Type: "invoice.paid", Payload: []byte(`{"n":1}`)}, {Type: "invoice.paid", Payload: []byte(`{"n":true}`)}}
+		once := eng.Once(neohook.Once{Key: "k", Request: []byte("r")})
+		first, err := once.PublishBatch(ctx, "acme", batch)
+		succeeds(t, err)
+		_, err = eng.UpdateEventType(ctx, "invoice.paid", func(t *webhook.EventType) error {
+			t.Schemas = map[string]json.RawMessage{"1": json.RawMessage("false")}
+			return nil
+		})
+		succeeds(t, err)
+		again, err := once.PublishBatch(ctx, "acme", batch)
+		succeeds(t, err)
+		if again[0].Err != nil || again[0].Event.ID != first[0].Event.ID || !errors.Is(again[1].Err, neohook.ErrPayload) {
+			t.Errorf("a repeat of %+v: %+v", first, again)
+		}
+
 		_, err = eng.UpdateEventType(ctx, "invoice.paid", func(t *webhook.EventType) error { t.Schemas = nil; return nil })
 		succeeds(t, err)
 		succeeds(t, payloadOf(t, eng, `{"n":"x"}`))

@@ -36,21 +36,22 @@ func (e *PayloadError) Error() string {
 // Unwrap returns ErrPayload.
 func (e *PayloadError) Unwrap() error { return ErrPayload }
 
-// checkPayload holds an event's payload to the schemas of its type, if the options say so.
-func (o *Organisation) checkPayload(ctx context.Context, event *webhook.Event) error {
+// checkPayload holds an event's payload to the schemas of its type, if the options say so,
+// and returns what does not fit.
+func (o *Organisation) checkPayload(ctx context.Context, event *webhook.Event) (*PayloadError, error) {
 	if !o.engine.opts.CheckPayloads {
-		return nil
+		return nil, nil
 	}
 	misfit, err := o.engine.catalogue.Check(ctx, string(o.id), event.Type, event.Payload)
 	if err != nil {
-		return fmt.Errorf("neohook: publish: event type %q: %w", event.Type, err)
+		return nil, fmt.Errorf("neohook: publish: event type %q: %w", event.Type, err)
 	}
 	if misfit == nil {
-		return nil
+		return nil, nil
 	}
 	bad := &PayloadError{EventType: event.Type, Version: misfit.Version}
 	for _, fault := range misfit.Faults {
 		bad.Faults = append(bad.Faults, PayloadFault{Path: fault.Path, Message: fault.Message})
 	}
-	return bad
+	return bad, nil
 }

@@ -31,8 +31,7 @@ const outboxRetryAfter = time.Second
 // endpoint's deliveries begin in that order. Publish does not keep the payload that it
 // is given.
 //
-// Errors: *webhook.InvalidError; ErrPayload, for a repeat too; ErrNotFound for the tenant;
-// ErrConflict where the UID is taken; ErrKeyReused; ErrOverloaded; ErrBacklogFull, for a
+// Errors: *webhook.InvalidError; ErrPayload; ErrNotFound for the tenant; ErrConflict where the UID is taken; ErrKeyReused; ErrOverloaded; ErrBacklogFull, for a
 // repeat too; ErrStopped. With an error of the store, or that of ctx, the event may have
 // been accepted all the same: publish it again, under a Once, to be sure that it is
 // accepted a single time.
@@ -46,13 +45,13 @@ func (o *Organisation) Publish(ctx context.Context, event webhook.Event) (webhoo
 
 // publish accepts an event, for the endpoints that hear of it or for only one.
 func (o *Organisation) publish(ctx context.Context, event webhook.Event, only store.EndpointKey) (webhook.Event, error) {
-	if err := o.checkEvent(ctx, &event); err != nil {
+	if err := o.checkEvent(&event); err != nil {
 		return webhook.Event{}, err
 	}
 	if _, low := o.engine.space.check(); low {
 		return webhook.Event{}, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
 	}
-	accept, err := o.acceptOf(&event)
+	accept, otherwise, err := o.acceptOf(ctx, &event)
 	if err != nil {
 		return webhook.Event{}, err
 	}
@@ -68,7 +67,7 @@ func (o *Organisation) publish(ctx context.Context, event webhook.Event, only st
 			o.engine.routes.Refresh(routes.Tenant.Key)
 			continue
 		}
-		if err := o.judged(&event, &accept, routes, verdict); err != nil {
+		if err := o.judged(&event, &accept, otherwise, routes, verdict); err != nil {
 			return webhook.Event{}, err
 		}
 		return event, nil
@@ -81,28 +80,37 @@ const maxRoutings = 100
 
 var errRoutesChanging = &OverloadedError{Cause: RoutesChanging, RetryAfter: time.Second}
 
-// acceptOf is what the store gets of an event. Its routes are missing.
-func (o *Organisation) acceptOf(event *webhook.Event) (store.Accept, error) {
-	accept := store.Accept{
+// acceptOf is what the store gets of an event. Its routes are missing. Where there is an
+// otherwise, it is why the event is refused now, unless it is a repeat: whoever repeats what
+// was accepted is told so, however late, and whatever its type has become since.
+func (o *Organisation) acceptOf(ctx context.Context, event *webhook.Event) (accept store.Accept, otherwise, err error) {
+	accept = store.Accept{
 		UID: event.UID, Type: event.Type, Channels: slices.Clone(event.Channels), Tags: slices.Clone(event.Tags),
 		PayloadTTL: event.PayloadTTL,
 		Payload:    append([]byte{}, event.Payload...), // nil would say that it is gone
 	}
-	if event.DeliverAt.IsZero() {
-		return accept, nil
+	misfit, err := o.checkPayload(ctx, event)
+	if err != nil {
+		return accept, nil, err
 	}
-	accept.DeliverAt = event.DeliverAt.UTC().Truncate(time.Microsecond)
-	if ahead := time.Until(accept.DeliverAt); ahead < MinDeferral || ahead > MaxDeferral {
-		// Whoever repeats what was accepted in time is told so, however late.
-		if accept.RepeatOnly = o.once != nil; !accept.RepeatOnly {
-			return accept, errDeliverAt()
+	if misfit != nil {
+		otherwise = misfit
+	}
+	if !event.DeliverAt.IsZero() {
+		accept.DeliverAt = event.DeliverAt.UTC().Truncate(time.Microsecond)
+		if ahead := time.Until(accept.DeliverAt); ahead < MinDeferral || ahead > MaxDeferral {
+			otherwise = errDeliverAt()
 		}
 	}
-	return accept, nil
+	if o.once == nil {
+		return accept, nil, otherwise
+	}
+	accept.RepeatOnly = otherwise != nil
+	return accept, otherwise, nil
 }
 
 // judged completes an event that the store has accepted, or says why it has not.
-func (o *Organisation) judged(event *webhook.Event, accept *store.Accept, routes *routing.Routes, verdict store.Verdict) error {
+func (o *Organisation) judged(event *webhook.Event, accept *store.Accept, otherwise error, routes *routing.Routes, verdict store.Verdict) error {
 	switch verdict.Kind {
 	case store.Accepted, store.Replayed:
 		o.engine.tally.accept(verdict.Kind)
@@ -112,7 +120,7 @@ func (o *Organisation) judged(event *webhook.Event, accept *store.Accept, routes
 		event.Channels, event.Tags, event.DeliverAt = accept.Channels, accept.Tags, accept.DeliverAt
 		return nil
 	case store.NotRepeated:
-		return errDeliverAt()
+		return otherwise
 	case store.Mismatched:
 		return ErrKeyReused
 	case store.UIDTaken:
@@ -197,7 +205,7 @@ func submitError(err error) error {
 }
 
 // checkEvent says why an event can't be accepted, whatever the store has.
-func (o *Organisation) checkEvent(ctx context.Context, event *webhook.Event) error {
+func (o *Organisation) checkEvent(event *webhook.Event) error {
 	var bad *webhook.InvalidError
 	if err := event.Validate(); err != nil && !errors.As(err, &bad) {
 		return err
@@ -211,10 +219,7 @@ func (o *Organisation) checkEvent(ctx context.Context, event *webhook.Event) err
 	if most := o.engine.opts.MaxPayloadBytes; len(event.Payload) > most {
 		bad.Fields = append(bad.Fields, tooLarge(most).Fields...)
 	}
-	if err := bad.Err(); err != nil {
-		return err
-	}
-	return o.checkPayload(ctx, event)
+	return bad.Err()
 }
 
 func tooLarge(limit int) *webhook.InvalidError {

@@ -38,7 +38,7 @@ type Published struct {
 // Request: a repeat of the batch returns what the first returned for those that it
 // accepted, and tries the others again.
 func (o *Organisation) PublishBatch(ctx context.Context, tenant webhook.TenantID, events []webhook.Event) ([]Published, error) {
-	b := batch{org: o, tenant: tenant, results: make([]Published, len(events))}
+	b := batch{org: o, tenant: tenant, results: make([]Published, len(events)), otherwise: make([]error, len(events))}
 	if err := checkBatch(events); err != nil {
 		return nil, err
 	}
@@ -49,10 +49,10 @@ func (o *Organisation) PublishBatch(ctx context.Context, tenant webhook.TenantID
 		event := &b.results[i].Event
 		*event = events[i]
 		event.Tenant = tenant
-		err := o.checkEvent(ctx, event)
+		err := o.checkEvent(event)
 		var accept store.Accept
 		if err == nil {
-			accept, err = o.acceptOf(event)
+			accept, b.otherwise[i], err = o.acceptOf(ctx, event)
 		}
 		if err != nil {
 			b.refuse(i, err)
@@ -99,6 +99,8 @@ type batch struct {
 	// them.
 	open    []int
 	accepts []store.Accept
+	// otherwise is why an event at a place is refused, unless it is a repeat.
+	otherwise []error
 }
 
 func (b *batch) refuse(i int, err error) {
@@ -146,7 +148,7 @@ func (b *batch) submit(ctx context.Context) error {
 		case answer.Verdict.Kind == store.Rerouted || answer.Verdict.Kind == store.TenantGone:
 			b.open, b.accepts = append(b.open, i), append(b.accepts, *accept)
 		default:
-			if err := b.org.judged(&b.results[i].Event, accept, routes, answer.Verdict); err != nil {
+			if err := b.org.judged(&b.results[i].Event, accept, b.otherwise[i], routes, answer.Verdict); err != nil {
 				b.refuse(i, err)
 			}
 		}

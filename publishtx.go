@@ -83,10 +83,10 @@ func (o *Organisation) publishTx(ctx context.Context, tx store.Tx, event webhook
 		bad.Add("idempotencyKey", "is not for PublishTx: its transaction sees to it that a change is made once")
 		return Receipt{}, &bad
 	}
-	if err := o.checkEvent(ctx, &event); err != nil {
+	if err := o.checkEvent(&event); err != nil {
 		return Receipt{}, err
 	}
-	accept, err := o.acceptOf(&event)
+	accept, _, err := o.acceptOf(ctx, &event)
 	if err != nil {
 		return Receipt{}, err
 	}

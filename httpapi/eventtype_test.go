@@ -168,9 +168,17 @@ func TestPayloadsAreCheckedAtPublish(t *testing.T) {
 		w.must("POST", "/api/v1/event-type", `{"name":"order.checked","description":"","schemas":{"1":{"required":["order"],"properties":{"order":{"type":"integer"},"lines":{"items":{"required":["sku"]}}}},"2":{"required":["id"]}}}`)
 		const path = "/app/acme/msg"
 		w.play("fits the newest", scenario{method: "POST", path: path, body: `{"eventType":"order.checked","payload":{"id":"secret"}}`, status: 202})
+		repeat := scenario{method: "POST", path: path, body: `{"eventType":"order.checked","payload":{"id":1}}`, header: map[string]string{"Idempotency-Key": "k"}, status: 202}
+		w.play("under a key", repeat)
 		w.play("fits an older version", scenario{method: "POST", path: path, body: `{"eventType":"order.checked","data":{"order":1}}`, status: 202})
 		w.play("fits none", scenario{method: "POST", path: path, body: `{"eventType":"order.checked","payload":{"order":"secret"}}`, status: 422, field: "body/payload",
 			want: []string{`must have \"id\" (schema 2 of order.checked)`}, not: []string{"secret"}})
+		w.must("PATCH", "/api/v1/event-type/order.checked", `{"schemas":{"1":{"properties":{"order":{"type":"integer"},"lines":{"items":{"required":["sku"]}}}}}}`)
+		w.must("PATCH", "/api/v1/event-type/order.checked", `{"schemas":{"1":false}}`)
+		w.play("a repeat is judged by what was, not by what is", repeat)
+		repeat.header = map[string]string{"Idempotency-Key": "another"}
+		repeat.status, repeat.field = 422, "body/payload"
+		w.play("which no repeat may do", repeat)
 		w.must("PATCH", "/api/v1/event-type/order.checked", `{"schemas":{"1":{"properties":{"order":{"type":"integer"},"lines":{"items":{"required":["sku"]}}}}}}`)
 		w.play("is told where", scenario{method: "POST", path: path, body: `{"eventType":"order.checked","payload":{"order":"x","lines":[{"sku":1},{}]}}`, status: 422, field: "body/payload/lines/[1]",
 			want: []string{`["body","payload","order"]`}})

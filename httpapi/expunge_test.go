@@ -55,7 +55,8 @@ func TestRetention(t *testing.T) {
 	w.play("set", scenario{method: "PUT", path: path, body: `{"payloadDays":7,"attemptDays":14,"messageDays":30}`, status: 200, want: []string{`{"payloadDays":7,"attemptDays":14,"messageDays":30}`}})
 	w.play("read back", scenario{path: path, status: 200, want: []string{`"payloadDays":7`}})
 	w.play("too short", scenario{method: "PUT", path: path, body: `{"payloadDays":0}`, status: 422, field: "body/payloadDays"})
-	w.play("longer than its message", scenario{method: "PUT", path: path, body: `{"payloadDays":31,"messageDays":30}`, status: 422})
+	w.play("longer than its message", scenario{method: "PUT", path: path, body: `{"payloadDays":31,"messageDays":30}`, status: 422, field: "body/payloadDays", want: []string{"must not be longer than events are kept"}})
+	w.play("attempts, too", scenario{method: "PUT", path: path, body: `{"attemptDays":31,"messageDays":30}`, status: 422, field: "body/attemptDays"})
 	w.play("nobody's", scenario{path: "/app/nobody/retention", status: 404})
 	w.play("of nobody", scenario{method: "PUT", path: "/app/nobody/retention", body: `{}`, status: 404})
 }

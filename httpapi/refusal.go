@@ -233,10 +233,15 @@ func (names wireNames) of(field string) string {
 }
 
 // faults tells the domain's complaints in the client's words: "channels[2]" becomes
-// channels, [2] and "headers.X-Key" becomes headers, X-Key. Where begins each location.
+// channels, [2] and "headers.X-Key" becomes headers, X-Key, unless the names have a word
+// for all of it. Where begins each location.
 func (names wireNames) faults(invalid *webhook.InvalidError, where ...string) (bad faults) {
 	for _, one := range invalid.Fields {
 		loc := slices.Clone(where)
+		if name, found := names[one.Field]; found {
+			bad.add(one.Message, append(loc, name)...)
+			continue
+		}
 		field, inside, dotted := strings.Cut(one.Field, ".")
 		name, index, indexed := strings.Cut(field, "[")
 		loc = append(loc, names.of(name))

@@ -57,7 +57,7 @@ func (r Retention) check(bad *InvalidError) {
 		case time.is < MinRetention || time.is > MaxRetention:
 			bad.Add(time.field, fmt.Sprintf("must be between %d and %d days, or 0 for the default", days(MinRetention), days(MaxRetention)))
 		case r.Events != 0 && time.is > r.Events:
-			bad.Add(time.field, "must be at most retention.events")
+			bad.Add(time.field, "must not be longer than events are kept")
 		}
 	}
 }
