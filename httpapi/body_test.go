@@ -49,7 +49,9 @@ func TestBodyFaultsNameTheField(t *testing.T) {
 		"two retentions":      {new(messageIn), `{"eventType":"a","payload":{},"payloadRetentionPeriod":30,"payloadRetentionHours":719}`, []string{"body/payloadRetentionHours value_error: is another time than payloadRetentionPeriod: send one of them"}},
 		"retention too short": {new(messageIn), `{"eventType":"a","payload":{},"payloadRetentionPeriod":4}`, []string{"body/payloadRetentionPeriod value_error: must be 5 to 90"}},
 		"retention in hours":  {new(messageIn), `{"eventType":"a","payload":{},"payloadRetentionHours":24}`, []string{"body/payloadRetentionHours value_error: must be 120 to 2160"}},
-		"headers of raw":      {new(messageIn), `{"eventType":"a","payload":{},"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/plain"}}}`, []string{"body/transformationsParams/headers value_error: not supported yet"}},
+		"headers of raw":      {new(messageIn), `{"eventType":"a","payload":{},"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/plain","X-A":"1"}}}`, []string{"body/transformationsParams/headers/X-A value_error: can't be sent with one message: set it on the endpoint", "body/transformationsParams/headers/content-type value_error: must be application/json, as which everything is sent"}},
+		"odd type of raw":     {new(messageIn), `{"eventType":"a","payload":{},"transformationsParams":{"headers":{"content-type":"application/json;v=1"}}}`, []string{"body/transformationsParams/headers/content-type value_error: must be application/json, as which everything is sent"}},
+		"headers are text":    {new(messageIn), `{"eventType":"a","payload":{},"transformationsParams":{"headers":{"content-type":1}}}`, []string{"body/transformationsParams/headers/content-type value_error.jsondecode: must be a string"}},
 		"all that is wrong": {
 			new(endpointIn),
 			`{"url":"ftp://a","uid":"ep_1","throttleRate":0,"channels":[],"eventTypes":["ok","n o"],"version":0,"secret":"abc"}`,

@@ -69,5 +69,3 @@ func (f faults) err() error {
 	}
 	return &refusal{status: http.StatusUnprocessableEntity, faults: f}
 }
-
-const notYet = "not supported yet"

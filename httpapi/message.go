@@ -3,8 +3,10 @@ package httpapi
 import (
 	"errors"
 	"maps"
+	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -63,9 +65,27 @@ type messageIn struct {
 
 // transformation holds what is sent in place of the payload.
 type transformation struct {
-	RawPayload opt[string]         `json:"rawPayload" doc:"A text that is sent as it is, in place of the payload."`
-	Headers    opt[jsontext.Value] `json:"headers" is:"later"`
+	RawPayload opt[string]            `json:"rawPayload" doc:"A text that is sent as it is, in place of the payload."`
+	Headers    opt[map[string]string] `json:"headers" doc:"Nothing, or a content-type of application/json, as which everything is sent. Headers are set on an endpoint."`
 	rest
+}
+
+const contentType = "application/json"
+
+// check refuses headers that would not be sent. Clients set them with a raw payload.
+func (in *transformation) check(bad *faults, where ...string) {
+	for _, name := range slices.Sorted(maps.Keys(in.Headers.Value)) {
+		loc := append(slices.Clone(where), "headers", clip(name))
+		if !strings.EqualFold(name, "content-type") {
+			bad.add("can't be sent with one message: set it on the endpoint", loc...)
+			continue
+		}
+		media, params, err := mime.ParseMediaType(in.Headers.Value[name])
+		delete(params, "charset")
+		if err != nil || media != contentType || len(params) > 0 {
+			bad.add("must be "+contentType+", as which everything is sent", loc...)
+		}
+	}
 }
 
 func (*messageIn) refine(s *schema) {
@@ -85,6 +105,7 @@ func (in *messageIn) check(bad *faults) {
 	case payload.Value.Kind() != '{' && !payload.Null:
 		bad.misfit("must be an object", "body", name)
 	}
+	in.Transformations.Value.check(bad, "body", "transformationsParams")
 	const dayHours = 24
 	if in.RetentionDays.Given && in.RetentionHours.Given && in.RetentionHours.Value != in.RetentionDays.Value*dayHours {
 		bad.add("is another time than payloadRetentionPeriod: send one of them", "body", "payloadRetentionHours")

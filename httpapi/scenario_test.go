@@ -448,6 +448,7 @@ func TestMessages(t *testing.T) {
 		w.play("create, by another name", scenario{method: "POST", path: path, body: `{"eventType":"a.b","data":{"n":1}}`, status: 202, want: []string{`"payload":{"n":1}`}})
 		w.play("create, what is not there", scenario{method: "POST", path: path, status: 202,
 			body: `{"eventType":"a.b","payload":{},"tags":[],"deliverAt":null,"payloadRetentionPeriod":90,"transformationsParams":{"x":1},"extra":true}`, answers: map[string]string{"neohook-ignored": "extra, transformationsParams.x"}})
+		w.play("create, raw, of the usual type", scenario{method: "POST", path: path, body: `{"eventType":"a.b","payload":{},"transformationsParams":{"rawPayload":"[1]","headers":{"Content-Type":"application/json; charset=utf-8"}}}`, status: 202})
 		w.play("create, raw", scenario{method: "POST", path: path, body: `{"eventType":"a.b","eventId":"raw","payload":{},"transformationsParams":{"rawPayload":"<a>\n"}}`, status: 202, want: []string{`"payload":{"raw":"<a>\n"}`}})
 		w.play("raw, read back", scenario{path: path + "/raw", status: 200, want: []string{`"payload":{"raw":"<a>\n"}`}})
 		w.play("event id is taken", scenario{method: "POST", path: path, body: `{"eventType":"a.b","payload":{},"eventId":"e-1"}`, status: 409, want: []string{`"conflict"`, "eventId"}})
@@ -468,18 +469,18 @@ func TestMessages(t *testing.T) {
 			w.play("create, event type "+name, s)
 		}
 		for field, bodies := range map[string][]string{
-			"payload":                       {``, `"payload":null`, `"payload":[]`, `"payload":"{}"`, `"payload":1`, `"payload":true`, `"payload":{"a":01}`},
-			"payload/a":                     {`"payload":{"a":1,"a":2}`},
-			"data":                          {`"data":[]`, `"data":{},"payload":{}`},
-			"eventId":                       {`"payload":{},"eventId":""`, `"payload":{},"eventId":"msg_1"`, `"payload":{},"eventId":"a b"`, `"payload":{},"eventId":{}`},
-			"channels":                      {`"payload":{},"channels":[]`, `"payload":{},"channels":["1","2","3","4","5","6"]`},
-			"channels/[0]":                  {`"payload":{},"channels":["a b"]`},
-			"payloadRetentionPeriod":        {`"payload":{},"payloadRetentionPeriod":4`, `"payload":{},"payloadRetentionPeriod":91`},
-			"payloadRetentionHours":         {`"payload":{},"payloadRetentionHours":24`},
-			"deliverAt":                     {`"payload":{},"deliverAt":"2020-01-01T00:00:00Z"`, `"payload":{},"deliverAt":"9999-01-01T00:00:00Z"`, `"payload":{},"deliverAt":"soon"`},
-			"tags/[0]":                      {`"payload":{},"tags":["a b"]`},
-			"tags":                          {`"payload":{},"tags":["1","2","3","4","5","6","7","8","9","10","11"]`},
-			"transformationsParams/headers": {`"payload":{},"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/xml"}}`},
+			"payload":                {``, `"payload":null`, `"payload":[]`, `"payload":"{}"`, `"payload":1`, `"payload":true`, `"payload":{"a":01}`},
+			"payload/a":              {`"payload":{"a":1,"a":2}`},
+			"data":                   {`"data":[]`, `"data":{},"payload":{}`},
+			"eventId":                {`"payload":{},"eventId":""`, `"payload":{},"eventId":"msg_1"`, `"payload":{},"eventId":"a b"`, `"payload":{},"eventId":{}`},
+			"channels":               {`"payload":{},"channels":[]`, `"payload":{},"channels":["1","2","3","4","5","6"]`},
+			"channels/[0]":           {`"payload":{},"channels":["a b"]`},
+			"payloadRetentionPeriod": {`"payload":{},"payloadRetentionPeriod":4`, `"payload":{},"payloadRetentionPeriod":91`},
+			"payloadRetentionHours":  {`"payload":{},"payloadRetentionHours":24`},
+			"deliverAt":              {`"payload":{},"deliverAt":"2020-01-01T00:00:00Z"`, `"payload":{},"deliverAt":"9999-01-01T00:00:00Z"`, `"payload":{},"deliverAt":"soon"`},
+			"tags/[0]":               {`"payload":{},"tags":["a b"]`},
+			"tags":                   {`"payload":{},"tags":["1","2","3","4","5","6","7","8","9","10","11"]`},
+			"transformationsParams/headers/content-type": {`"payload":{},"transformationsParams":{"rawPayload":"x","headers":{"content-type":"text/xml"}}`},
 		} {
 			for _, body := range bodies {
 				w.play("create, bad "+field, scenario{method: "POST", path: path, body: strings.Replace(`{"eventType":"a",`+body+`}`, ",}", "}", 1), status: 422, field: "body/" + field})

@@ -189,13 +189,10 @@ func (all *schemas) gather(into *schema, t reflect.Type, models []reflect.Type) 
 	}
 }
 
-// add adds a field. One of a request is an opt; one that is refused yet is not told.
+// add adds a field. One of a request is an opt.
 func (all *schemas) add(into *schema, part reflect.StructField, name, options string, models []reflect.Type) {
 	f := field{name: name}
 	f.rules(part)
-	if f.later {
-		return
-	}
 	var made *schema
 	request, isRequest := reflect.New(part.Type).Interface().(member)
 	if isRequest {

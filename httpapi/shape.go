@@ -18,7 +18,6 @@ import (
 //
 //	required   must be there and not null
 //	solid      may be absent, but not null
-//	later      known, and refused until it is served
 //	min=, max= bounds: of a number, of a text's characters, of a list's items
 //	least=, most= bounds of each number in a list
 //	enum=a|b   one of these
@@ -46,12 +45,12 @@ type field struct {
 	sub   *shape // of a member that is an object with a shape of its own
 	list  bool
 
-	required, solid, later bool
-	min, max               int64 // max 0 is no bound
-	least, most            int64 // of items; most 0 is no bound
-	enum                   []string
-	format                 *format
-	fallback, older        string // of the words default and older
+	required, solid bool
+	min, max        int64 // max 0 is no bound
+	least, most     int64 // of items; most 0 is no bound
+	enum            []string
+	format          *format
+	fallback, older string // of the words default and older
 }
 
 // shapeOf compiles a type. It panics for one that is not built as shape says, which is
@@ -139,8 +138,6 @@ func (f *field) rule(word string) {
 		f.required = true
 	case "solid":
 		f.solid = true
-	case "later":
-		f.later = true
 	case "min":
 		f.min = mustInt(arg)
 	case "max":
@@ -226,9 +223,7 @@ func (f *field) check(value any, bad *faults, where []string) {
 	case *[]int64:
 		f.checkNumbers(*v, bad, where)
 	default:
-		if f.later {
-			bad.add(notYet, f.in(where)...)
-		} else if f.sub != nil {
+		if f.sub != nil {
 			f.sub.checkFields(reflect.ValueOf(value).Elem(), bad, f.in(where))
 		}
 	}
@@ -250,8 +245,6 @@ func (f *field) checkText(text string) string {
 func (f *field) checkList(items []string, bad *faults, where []string) {
 	n := int64(len(items))
 	switch {
-	case f.later && n > 0:
-		bad.add(notYet, f.in(where)...)
 	case n < f.min || f.max > 0 && n > f.max:
 		bad.add(f.length("items"), f.in(where)...)
 	case f.format != nil && f.format.check != nil:
