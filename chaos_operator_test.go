@@ -64,7 +64,7 @@ func (c *chaos) planOperators() {
 	c.cancels = ask("cancel", c.draw(20, "cancels"))
 }
 
-// pause pauses something and resumes it.
+// pause pauses something and resumes it, each at its moment of fake time.
 func (c *chaos) pause(i int, p *chaosPause) {
 	set := func(paused bool, during *span) {
 		c.note(func() { during.began = time.Now() })
@@ -106,14 +106,15 @@ func (c *chaos) setPaused(eng *neohook.Engine, p *chaosPause, paused bool) error
 	return eng.Resume(c.t.Context())
 }
 
-// await waits until an endpoint is created.
+// await waits until an endpoint is created, and looks every second of fake time.
 func (c *chaos) await(endpoint *chaosEndpoint) {
 	for created := false; !created; time.Sleep(time.Second) {
 		c.note(func() { created = !endpoint.created.returned.IsZero() })
 	}
 }
 
-// carryOut asks for something at its time, again until it is granted or refused for good.
+// carryOut asks for something at its moment of fake time, again until it is granted or
+// refused for good.
 func (c *chaos) carryOut(what string, i int, a *chaosAsk, do func(eng *neohook.Engine) error) {
 	time.Sleep(time.Duration(c.draw(int(troubled/time.Second)-60, what, "is asked for", i)) * time.Second)
 	c.await(a.endpoint)

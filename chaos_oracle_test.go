@@ -26,7 +26,7 @@ func (c *chaos) standing(event *chaosEvent, endpoint *chaosEndpoint) (record sto
 	return record, err == nil
 }
 
-// drain waits until all deliveries have ended.
+// drain waits until all deliveries have ended, hours of fake time.
 func (c *chaos) drain() {
 	for {
 		var open []string

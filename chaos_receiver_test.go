@@ -103,7 +103,7 @@ func (c *chaos) createEndpoint(i int, endpoint *chaosEndpoint) {
 	c.note(func() { endpoint.created.returned = time.Now() })
 }
 
-// operate changes an endpoint while events are published.
+// operate changes an endpoint while events are published, at moments of fake time.
 func (c *chaos) operate(i int, endpoint *chaosEndpoint) {
 	pause := func(what string) {
 		time.Sleep(time.Duration(c.draw(int(publishing/time.Second)/2, what, i)) * time.Second)

@@ -133,6 +133,7 @@ func number(t *testing.T, text string) uint64 {
 	return n
 }
 
+// runChaos is one run of it, in fake time.
 func runChaos(t *testing.T, seed uint64) {
 	c := &chaos{t: t, seed: seed, start: time.Now()}
 	c.plan()
@@ -217,7 +218,7 @@ type node struct {
 	calls map[string]int // guarded by chaos.mu
 }
 
-// runNodes keeps an engine running until over.
+// runNodes keeps an engine running until over, but for a second of fake time here and there.
 func (c *chaos) runNodes(over <-chan struct{}) {
 	var ending sync.WaitGroup
 	defer ending.Wait()
@@ -342,7 +343,7 @@ func (n *node) fault(ctx context.Context, operation string, moment memstore.Mome
 	return nil
 }
 
-// current waits for a node.
+// current waits for a node, in fake time.
 func (c *chaos) current() *node {
 	for {
 		c.mu.Lock()
@@ -355,7 +356,7 @@ func (c *chaos) current() *node {
 	}
 }
 
-// insist does something on whichever node there is until it succeeds.
+// insist does something on whichever node there is until it succeeds, in fake time.
 func (c *chaos) insist(what string, do func(eng *neohook.Engine) error) {
 	for try := 0; ; try++ {
 		n := c.current()
@@ -389,7 +390,7 @@ func (c *chaos) populate() {
 	}
 }
 
-// publish publishes an event at its time, again until it is accepted.
+// publish publishes an event at its moment of fake time, again until it is accepted.
 func (c *chaos) publish(i int, event *chaosEvent) {
 	// In bursts, so that batches form.
 	time.Sleep(time.Duration(c.draw(10, "burst", i)) * publishing / 10)

@@ -58,7 +58,7 @@ type counted struct {
 
 // startCounted has two tenants publish: acme an event a minute for three minutes, one an
 // invoice that is refused once, one that is never answered and one that is taken at once;
-// other a single one.
+// other a single one. It takes three minutes of fake time.
 func startCounted(t *testing.T) *counted {
 	t.Helper()
 	adapter := memadapter.New(memadapter.Reply{StatusCode: 503, Delay: 4 * time.Millisecond}, memadapter.Reply{Delay: 4 * time.Millisecond},

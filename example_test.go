@@ -94,14 +94,18 @@ func ExampleOrganisation_Delivery() {
 		FinalStatuses: []int{400, 422},
 	})
 	check(err)
+	recorded, err := eng.Follow(ctx, "acme", neohook.FollowOptions{})
+	check(err)
+	defer recorded.Close()
 	event, err := eng.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{}`)})
 	check(err)
 
 	var standing webhook.Standing
 	for !standing.State.Ended() {
+		_, _, err = recorded.Next(ctx) // there is more to see
+		check(err)
 		standing, err = eng.Delivery(ctx, "acme", event.ID, endpoint.ID)
 		check(err)
-		<-time.After(time.Millisecond)
 	}
 	fmt.Println(standing.State)
 	for _, attempt := range standing.Attempts {
@@ -167,14 +171,18 @@ func ExampleOrganisation_Resend() {
 	check(err)
 	_, err = eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{UID: "main", URL: "https://acme.example/hook", FinalStatuses: []int{400}})
 	check(err)
+	recorded, err := eng.Follow(ctx, "acme", neohook.FollowOptions{})
+	check(err)
+	defer recorded.Close()
 	event, err := eng.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{}`)})
 	check(err)
 
 	until := func(done func(webhook.Standing) bool) (standing webhook.Standing) {
 		for !done(standing) {
+			_, _, err = recorded.Next(ctx) // there is more to see
+			check(err)
 			standing, err = eng.Delivery(ctx, "acme", event.ID, "main")
 			check(err)
-			<-time.After(time.Millisecond)
 		}
 		return standing
 	}
@@ -210,16 +218,18 @@ func ExampleOrganisation_Recover() {
 	check(err)
 	_, err = eng.CreateEndpoint(ctx, "acme", webhook.Endpoint{UID: "main", URL: "https://acme.example/hook"})
 	check(err)
+	recorded, err := eng.Follow(ctx, "acme", neohook.FollowOptions{})
+	check(err)
+	defer recorded.Close()
 	since := time.Now()
 	for range 3 {
 		_, err = eng.Publish(ctx, webhook.Event{Tenant: "acme", Type: "invoice.paid", Payload: []byte(`{}`)})
 		check(err)
 	}
-	lost := neohook.DeliveryFilter{States: []webhook.State{webhook.Exhausted}}
-	for found := 0; found < 3; {
-		list, err := eng.DeliveriesAtEndpoint(ctx, "acme", "main", lost, neohook.Page{})
+	for lost := 0; lost < 3; {
+		list, _, err := recorded.Next(ctx)
 		check(err)
-		found = len(list.Items)
+		lost += len(list)
 	}
 
 	adapter.Script(memadapter.Reply{StatusCode: 204})

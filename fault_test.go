@@ -110,7 +110,7 @@ func (s *survivor) run(ctx context.Context, eng *neohook.Engine) {
 	<-ended
 }
 
-// insist does something until it is done.
+// insist does something until it is done, in fake time.
 func (s *survivor) insist(what string, do func(*neohook.Engine) error) {
 	s.t.Helper()
 	for range 100 {
@@ -171,7 +171,7 @@ func TestEachCallMayFailOrCrash(t *testing.T) {
 }
 
 // survive has everything happen once, under a calamity, and judges what came of it. It
-// returns how many calls of the store that took.
+// returns how many calls of the store that took. All of it is in fake time.
 func survive(t *testing.T, of calamity) int {
 	st, adapter := memstore.New(), &memadapter.Adapter{Answer: func(r memadapter.Request) memadapter.Reply {
 		switch r.Endpoint.UID {
@@ -209,7 +209,7 @@ func survive(t *testing.T, of calamity) int {
 	return calls
 }
 
-// happen does each thing until it is done.
+// happen does each thing until it is done, over hours of fake time.
 func (s *survivor) happen() {
 	ctx := s.t.Context()
 	create := func(uid string) {

@@ -37,12 +37,13 @@ func BenchmarkRecover(b *testing.B) {
 	failBefore(b, st, "acme", b.N)
 	ended := make(chan error, 1)
 	go func() { ended <- eng.Run(ctx) }()
+	calmly, stop := context.WithTimeout(ctx, 3*time.Second)
+	publishLive(calmly, b, eng, "other")
+	stop()
+	calm := adapter.takeDelays()
 	measuring, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { publishLive(measuring, b, eng, "other") })
-	const quiet = 3 * time.Second
-	time.Sleep(quiet)
-	calm := adapter.takeDelays()
 	b.ResetTimer()
 	before := usedCPU(b)
 	_, err = eng.Recover(ctx, "acme", endpoints[0].ID, neohook.Window{Since: time.Now().Add(-24 * time.Hour), Rate: neohook.MaxJobRate})

@@ -37,7 +37,7 @@ func TestJobsGoOnThoughEachCallMayFailOrCrash(t *testing.T) {
 }
 
 // jobsSurvive runs the jobs under a calamity, and judges what came of it. It returns how
-// many calls of the store that took.
+// many calls of the store that took. All of it is in fake time.
 func jobsSurvive(t *testing.T, of calamity) int {
 	st, adapter := memstore.New(), memadapter.New()
 	s := &survivor{t: t, calamity: of, adapter: adapter, crashed: make(chan struct{}, 1), opts: neohook.Options{Adapter: adapter, Jitter: -1}}

@@ -14,7 +14,7 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// ended waits until a job has ended.
+// ended waits until a job has ended, and looks every second of fake time.
 func ended(t *testing.T, eng *neohook.Engine, job webhook.Job) webhook.Job {
 	t.Helper()
 	for range 1000 {

@@ -331,7 +331,7 @@ func TestEventsOfATransactionOutliveEachCall(t *testing.T) {
 	}
 }
 
-// outlive says whether it came to the call.
+// outlive says whether it came to the call. All of it is in fake time.
 func outlive(t *testing.T, of calamity) bool {
 	st, adapter := memstore.New(), memadapter.New()
 	s := &survivor{

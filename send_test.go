@@ -14,7 +14,7 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
-// resend sends an event once more and waits for what comes of it.
+// resend sends an event once more and waits for what comes of it, a second of fake time.
 func resend(t *testing.T, eng *neohook.Engine, event webhook.Event, endpoint webhook.EndpointID) {
 	t.Helper()
 	if err := eng.Resend(t.Context(), "acme", event.ID, endpoint); err != nil {

@@ -24,6 +24,7 @@ func TestPoolServesARandomCrowd(t *testing.T) {
 	}
 }
 
+// crowd is one such crowd, in fake time.
 func crowd(t *testing.T, random *rand.Rand) {
 	size, perHost := 1+random.IntN(6), 1+random.IntN(4)
 	p := newPool(size, perHost, time.Duration(1+random.IntN(50))*time.Millisecond)

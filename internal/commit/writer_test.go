@@ -34,6 +34,7 @@ type ledger struct {
 	unread    int  // so many of the next look-ups fail
 }
 
+// Commit takes its time, which is fake time wherever it takes any.
 func (l *ledger) Commit(_ context.Context, batch *store.Batch) ([]store.Verdict, error) {
 	time.Sleep(l.takes)
 	l.mu.Lock()

@@ -113,7 +113,7 @@ func (h *house) keep() {
 	}
 }
 
-// run runs a job to its end, by two nodes after each other where they crash.
+// run runs a job to its end, by two nodes after each other where they crash, in fake time.
 func (h *house) run(kind webhook.JobKind, tenant store.TenantKey, spec Spec) store.Job {
 	h.Helper()
 	job := must[store.Job](h.T)(h.st.InsertJob(h.Context(), store.Job{

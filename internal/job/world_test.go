@@ -79,6 +79,7 @@ type attempt struct {
 
 const organisation = "org_test"
 
+// newWorld draws a world by its seed. It is in fake time, as all that a world does.
 func newWorld(t *testing.T, seed uint64, kind webhook.JobKind) *world {
 	w := &world{
 		t: t, ctx: context.WithValue(t.Context(), ownCall{}, true), rng: rand.New(rand.NewPCG(seed, uint64(kind))), st: memstore.New(), kind: kind, //nolint:gosec // not a secret
@@ -478,7 +479,7 @@ func (w *world) start(endpoint store.EndpointKey, spec Spec) {
 
 var errDisk = errors.New("disk error")
 
-// run runs the job to its end, by one process after another where it crashes.
+// run runs the job to its end, by one process after another where it crashes, in fake time.
 func (w *world) run() {
 	w.t.Helper()
 	for {
@@ -522,7 +523,7 @@ func (w *world) run() {
 }
 
 // quiet wants nobody to ask anything of the store when the job has ended, and each node has
-// had the turn that it was waiting for, which tells it so.
+// had the turn that it was waiting for, which tells it so. It watches for two hours of fake time.
 func (w *world) quiet() {
 	w.t.Helper()
 	time.Sleep(time.Hour)

@@ -20,6 +20,7 @@ type counter struct {
 	asked int
 }
 
+// CountOpen takes its time, which is fake time wherever it takes any.
 func (c *counter) CountOpen(_ context.Context, _ store.TenantKey, limit int) (int, error) {
 	time.Sleep(c.takes)
 	c.mu.Lock()
