@@ -6,7 +6,7 @@
 import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import http from "node:http";
-import { ApiException, Svix, Webhook } from "svix";
+import { ApiException, Svix, Webhook, messageInRaw } from "svix";
 
 const serverUrl = process.env.SERVER_URL;
 const client = (token) => new Svix(token, { serverUrl, numRetries: 0 });
@@ -288,6 +288,77 @@ test("tags, and messages that wait for their time", async () => {
   assert.deepEqual((await svix.message.list(app.id, { tag: "vip" })).data.map((m) => m.id), [made.id]);
   assert.equal((await svix.message.list(app.id, { tag: "none" })).data.length, 0);
   assert.equal((await svix.messageAttempt.listByMsg(app.id, made.id)).data.length, 0);
+});
+
+test("a raw message is sent as it is", async () => {
+  const app = await application("raw");
+  await svix.endpoint.create(app.id, { url: `${base}/ok`, uid: "ep" });
+  for (const type of [undefined, "application/json"]) {
+    const message = await svix.message.create(app.id, messageInRaw("js.raw", "[1,  2]", type));
+    const got = await arrived((r) => r.headers["webhook-id"] === message.id);
+    assert.deepEqual([got.body, got.headers["content-type"]], ["[1,  2]", "application/json"]);
+  }
+  await refused(svix.message.create(app.id, messageInRaw("js.raw", "<a/>", "application/xml")), 422);
+});
+
+test("it is asked first whether anybody listens", async () => {
+  const app = await application("precheck");
+  assert.equal((await svix.message.precheck(app.id, { eventType: "js.asked" })).active, false);
+  await svix.endpoint.create(app.id, { url: `${base}/ok`, channels: ["eu"] });
+  assert.equal((await svix.message.precheck(app.id, { eventType: "js.asked", channels: ["eu"] })).active, true);
+  assert.equal((await svix.message.precheck(app.id, { eventType: "js.asked", channels: ["us"] })).active, false);
+});
+
+test("payloads and answers are expunged", async () => {
+  const app = await application("expunge");
+  await svix.endpoint.create(app.id, { url: `${base}/ok`, uid: "ep" });
+  const ids = [];
+  for (let n = 0; n < 4; n++) ids.push((await svix.message.create(app.id, { eventType: "js.expunged", payload: { n } })).id);
+  const payload = async (id) => (await svix.message.get(app.id, id, { withContent: true })).payload;
+  const tried = await eventually(() => svix.messageAttempt.listByMsg(app.id, ids[0]), (page) => page.data.length === 1);
+  await svix.messageAttempt.expungeContent(app.id, ids[0], tried.data[0].id);
+  assert.equal((await svix.messageAttempt.get(app.id, ids[0], tried.data[0].id)).response, "EXPUNGED");
+  await svix.message.expungeContent(app.id, ids[0]);
+  assert.deepEqual([await payload(ids[0]), await payload(ids[1])], [{ expired: true }, { n: 1 }]);
+  await refused(svix.messageAttempt.resend(app.id, ids[0], "ep"), 400, "missing_payload");
+  let left = 3;
+  if (svix.message.bulkExpungeContent) {
+    // newer clients have it
+    const { results } = await svix.message.bulkExpungeContent(app.id, { ids: [ids[0], ids[1], "nothing"] });
+    assert.deepEqual({ ...results }, { [ids[0]]: "expunged", [ids[1]]: "expunged", nothing: "not-found" });
+    left--;
+  }
+  const started = await svix.message.expungeAllContents(app.id);
+  assert.equal(started.task, "application.purge_content");
+  const done = await eventually(() => svix.backgroundTask.get(started.id), (t) => t.status !== "running");
+  assert.deepEqual([done.status, done.data.messagesPurged], ["finished", left]);
+  for (const id of ids) assert.deepEqual(await payload(id), { expired: true });
+});
+
+test("statistics are gathered by tasks", async () => {
+  const app = await application("usage");
+  await svix.eventType.upsert("js.counted", { description: "x" });
+  for (const path of ["ok", "fail"]) await svix.endpoint.create(app.id, { url: `${base}/${path}`, eventTypes: ["js.counted"] });
+  for (let n = 0; n < 3; n++) await svix.message.create(app.id, { eventType: "js.counted", payload: { n } });
+  const since = new Date(Date.now() - 60_000);
+  const until = new Date(Date.now() + 60_000);
+  const usage = await svix.statistics.aggregateAppStats({ appIds: [app.uid, "nobody"], since, until });
+  assert.deepEqual([usage.task, usage.unresolvedAppIds], ["application.stats", ["nobody"]]);
+  const counted = await eventually(() => svix.backgroundTask.get(usage.id), (t) => t.status !== "running");
+  assert.deepEqual(counted.data.appStats, [{ appId: app.id, appUid: app.uid, messageDestinations: 6 }]);
+  await refused(svix.statistics.aggregateAppStats({ appIds: ["nobody"], since, until }), 422);
+  const types = await svix.statistics.aggregateEventTypes();
+  assert.equal(types.task, "event-type.aggregate");
+  const gathered = await eventually(() => svix.backgroundTask.get(types.id), (t) => t.status !== "running");
+  const own = gathered.data.event_types.find((of) => of.appId === app.id);
+  assert.deepEqual([own.explicitlySubscribedEventTypes, own.hasCatchAllEndpoint], [["js.counted"], false]);
+});
+
+test("what is not served is refused as not found", async () => {
+  const app = await application("unserved");
+  await refused(svix.connector.list(), 404, "not_found");
+  await refused(svix.integration.list(app.id), 404, "not_found");
+  await refused(svix.environment.export(), 404, "not_found");
 });
 
 test("operators are told of what happens", async () => {

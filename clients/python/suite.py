@@ -25,7 +25,7 @@ from svix.api import (
     Svix,
     SvixOptions,
 )
-from svix.api.message import MessageCreateOptions, MessageGetOptions
+from svix.api.message import MessageCreateOptions, MessageGetOptions, message_in_raw
 from svix.exceptions import HttpError, HTTPValidationError, WebhookVerificationError
 from svix.webhooks import Webhook
 
@@ -340,6 +340,81 @@ class Suite(unittest.TestCase):
         by_tag = lambda tag: [m.id for m in svix.message.list(app.id, MessageListOptions(tag=tag)).data]
         self.assertEqual((by_tag("vip"), by_tag("none")), ([made.id], []))
         self.assertEqual(svix.message_attempt.list_by_msg(app.id, made.id).data, [])
+
+    def test_a_raw_message_is_sent_as_it_is(self):
+        app = self.application("raw")
+        self.endpoint(app)
+        for media in (None, "application/json"):
+            message = svix.message.create(app.id, message_in_raw("py.raw", "[1,  2]", media))
+            headers, body = await_message(message.id)
+            self.assertEqual((body, headers["content-type"]), (b"[1,  2]", "application/json"))
+        self.refused(422, None, svix.message.create, app.id, message_in_raw("py.raw", "<a/>", "application/xml"))
+
+    def test_it_is_asked_first_whether_anybody_listens(self):
+        app = self.application("precheck")
+        asked = lambda *channels: svix.message.precheck(
+            app.id, models.MessagePrecheckIn(event_type="py.asked", channels=list(channels) or None)
+        ).active
+        self.assertFalse(asked())
+        self.endpoint(app, channels=["eu"])
+        self.assertEqual((asked("eu"), asked("us")), (True, False))
+
+    def test_payloads_and_answers_are_expunged(self):
+        app = self.application("expunge")
+        self.endpoint(app)
+        ids = [self.message(app, payload={"n": n}).id for n in range(4)]
+        payload = lambda id: svix.message.get(app.id, id, MessageGetOptions(with_content=True)).payload
+        expired = {"expired": True}
+        tried = eventually(lambda: svix.message_attempt.list_by_msg(app.id, ids[0]).data, lambda data: len(data) == 1)
+        svix.message_attempt.expunge_content(app.id, ids[0], tried[0].id)
+        self.assertEqual(svix.message_attempt.get(app.id, ids[0], tried[0].id).response, "EXPUNGED")
+        svix.message.expunge_content(app.id, ids[0])
+        self.assertEqual((payload(ids[0]), payload(ids[1])), (expired, {"n": 1}))
+        self.refused(400, "missing_payload", svix.message_attempt.resend, app.id, ids[0], "ep")
+        left = 3
+        if hasattr(svix.message, "bulk_expunge_content"):  # newer clients have it
+            some = models.BulkExpungeContentsIn(ids=[ids[0], ids[1], "nothing"])
+            results = svix.message.bulk_expunge_content(app.id, some).results
+            self.assertEqual([results[id].value for id in some.ids], ["expunged", "expunged", "not-found"])
+            left -= 1
+        started = svix.message.expunge_all_contents(app.id)
+        self.assertEqual(started.task, models.BackgroundTaskType.APPLICATION_PURGE_CONTENT)
+        done = self.ended(started.id)
+        self.assertEqual(done.data["messagesPurged"], left)
+        self.assertEqual([payload(id) for id in ids], [expired] * 4)
+
+    def ended(self, task_id):
+        """Waits for the end of a task."""
+        running = models.BackgroundTaskStatus.RUNNING
+        task = eventually(lambda: svix.background_task.get(task_id), lambda task: task.status != running)
+        self.assertEqual(task.status, models.BackgroundTaskStatus.FINISHED)
+        return task
+
+    def test_statistics_are_gathered_by_tasks(self):
+        app = self.application("usage")
+        svix.event_type.upsert("py.counted", models.EventTypeUpsertIn(description="x"))
+        for uid in ("one", "two"):
+            self.endpoint(app, uid=uid, event_types=["py.counted"])
+        for _ in range(3):
+            self.message(app, event_type="py.counted")
+        now = datetime.now(timezone.utc)
+        span = {"since": now - timedelta(minutes=1), "until": now + timedelta(minutes=1)}
+        usage = svix.statistics.aggregate_app_stats(models.AppUsageStatsIn(app_ids=[app.uid, "nobody"], **span))
+        self.assertEqual(list(usage.unresolved_app_ids), ["nobody"])
+        stats = [{"appId": app.id, "appUid": app.uid, "messageDestinations": 6}]
+        self.assertEqual(self.ended(usage.id).data["appStats"], stats)
+        nobody = models.AppUsageStatsIn(app_ids=["nobody"], **span)
+        self.refused(422, None, svix.statistics.aggregate_app_stats, nobody)
+        types = self.ended(svix.statistics.aggregate_event_types().id)
+        self.assertEqual(types.task, models.BackgroundTaskType.EVENT_TYPE_AGGREGATE)
+        own = [of for of in types.data["event_types"] if of["appId"] == app.id][0]
+        self.assertEqual((own["explicitlySubscribedEventTypes"], own["hasCatchAllEndpoint"]), (["py.counted"], False))
+
+    def test_what_is_not_served_is_refused_as_not_found(self):
+        app = self.application("unserved")
+        self.refused(404, "not_found", svix.connector.list)
+        self.refused(404, "not_found", svix.integration.list, app.id)
+        self.refused(404, "not_found", svix.environment.export)
 
     def test_operators_are_told_of_what_happens(self):
         operational = svix.operational_webhook.endpoint
