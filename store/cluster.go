@@ -81,6 +81,11 @@ type View struct {
 // as the node is not buried. Hence whoever owns a bucket has either been signalled of
 // what was written for it, or finds that in any reading begun after its Claim returned.
 //
+// Join, Leave, Claim and Release are called one at a time on a handle. One that ends in an
+// error may still take effect, also later, but not behind another one of them that was
+// called on the handle after it: a node numbers them, and what finds a higher number
+// stored of its node changes nothing.
+//
 // Of an Outcome whose tenant's bucket is not owned by the handle's node, Failing and
 // AnnounceFailing are passed over, unless the handle has never joined: the owner has that endpoint's state in memory, which
 // they would part from what is stored.
