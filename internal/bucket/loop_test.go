@@ -105,7 +105,7 @@ func (e *engine) Seen(view *store.View) {
 	e.seen = *view
 }
 
-// pass lets time pass, and whatever happens by then.
+// pass lets fake time pass, and whatever happens by then.
 func pass(long time.Duration) {
 	time.Sleep(long)
 	synctest.Wait()
