@@ -40,6 +40,8 @@ func unauthenticated(text string, err error) error {
 		return &refusal{status: http.StatusBadRequest, code: "bad_token", detail: "Claim " + claim.Claim + " of the token " + claim.Want}
 	case !errors.Is(err, access.ErrInvalid):
 		return err
+	case errors.Is(err, access.ErrSecret):
+		return errSigningSecret
 	case strings.HasPrefix(text, webhook.HMACPrefix), strings.HasPrefix(text, webhook.Ed25519Prefix):
 		return errSigningKey
 	}

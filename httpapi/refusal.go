@@ -57,6 +57,10 @@ var (
 		status: http.StatusUnauthorized, code: "authentication_failed",
 		detail: "This is the signing secret of an endpoint, not an API token. The server's operator has the token: neohook token prints it.",
 	}
+	errSigningSecret = &refusal{
+		status: http.StatusUnauthorized, code: "authentication_failed",
+		detail: "This is the signing secret that tokens are made with, not a token: sign one with it, or ask for one at /auth/token. Do not send the secret anywhere",
+	}
 	errInsufficient = &refusal{
 		status: http.StatusForbidden, code: "insufficient_access",
 		detail: "The token does not allow this: another one is needed, with a scope or capability that does",

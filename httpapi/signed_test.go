@@ -26,6 +26,7 @@ func TestSignedTokens(t *testing.T) {
 		"of the organisation":          {path: "/app", header: as(`{"sub":"org_default"}`), status: 200, want: []string{`"acme"`}},
 		"of one that is nowhere":       {path: "/app", header: as(`{"sub":"org_23rb8YdGqMT0qIzpgGwdXfHirMu"}`), status: 200, want: []string{`"data":[]`}},
 		"expired":                      {path: "/app", header: as(fmt.Sprintf(`{"sub":"org_default","exp":%d}`, time.Now().Unix())), status: 401, want: []string{"authentication_failed", "Invalid token"}},
+		"the secret itself":            {path: "/app", header: bearer(estateSecret), status: 401, want: []string{"authentication_failed", "signing secret"}, not: []string{estateSecret}},
 		"without a sub":                {path: "/app", header: as(`{}`), status: 401, want: []string{"authentication_failed", "sub"}},
 		"sub with a wrong prefix":      {path: "/app", header: as(`{"sub":"user_1"}`), status: 400, want: []string{"bad_token", "sub"}},
 		"org with a wrong prefix":      {path: "/app/acme", header: as(`{"sub":"app_x","org":"1"}`), status: 400, want: []string{"bad_token", "org"}},

@@ -67,8 +67,8 @@ func New(st Store, records *record.Translator, jwt access.JWT) (*Gate, error) {
 	return &Gate{store: st, records: records, verifier: verifier}, nil
 }
 
-// Caller returns whom a token's text stands for. The error is access.ErrInvalid, an
-// *access.ClaimError, or the store's.
+// Caller returns whom a token's text stands for. The error is access.ErrInvalid, of which
+// access.ErrSecret is one, an *access.ClaimError, or the store's.
 func (g *Gate) Caller(ctx context.Context, text string) (access.Caller, error) {
 	hash, now := access.Text(text).Hash(), time.Now()
 	g.mu.RLock()
@@ -79,6 +79,9 @@ func (g *Gate) Caller(ctx context.Context, text string) (access.Caller, error) {
 		return found.caller, nil
 	}
 	fresh, err := g.look(ctx, text, now)
+	if errors.Is(err, access.ErrInvalid) && g.verifier.isSecret(text) {
+		err = access.ErrSecret
+	}
 	if err != nil {
 		return access.Caller{}, err
 	}

@@ -3,6 +3,7 @@ package gate
 import (
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -45,6 +46,15 @@ func newVerifier(config access.JWT) (*verifier, error) {
 		jwt.WithValidMethods([]string{config.Algorithm}), jwt.WithStrictDecoding(), jwt.WithJSONNumber(),
 		jwt.WithoutClaimsValidation(), // they are validated below, with a tolerance for each
 	)}, nil
+}
+
+// isSecret says whether a text is the secret itself, which a public key is not.
+func (v *verifier) isSecret(text string) bool {
+	if v == nil {
+		return false
+	}
+	secret, is := v.key.([]byte)
+	return is && subtle.ConstantTimeCompare(secret, []byte(text)) == 1
 }
 
 // parseKey checks a key and its strength, and says nothing of its text.

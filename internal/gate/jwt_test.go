@@ -60,6 +60,18 @@ func TestTokenOfAnotherServerWorksUnchanged(t *testing.T) {
 	newRig(t, access.JWT{}).admits("where none are taken", documented, false)
 }
 
+func TestSecretItselfIsNoToken(t *testing.T) {
+	r := newRig(t, documentedKey)
+	for text, want := range map[string]bool{documentedSecret: true, documentedSecret[1:]: false, documentedSecret + "x": false} {
+		if _, err := r.Caller(t.Context(), text); !errors.Is(err, access.ErrInvalid) || errors.Is(err, access.ErrSecret) != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := newRig(t, access.JWT{}).Caller(t.Context(), ""); !errors.Is(err, access.ErrInvalid) || errors.Is(err, access.ErrSecret) {
+		t.Errorf("no text where there is no secret: %v", err)
+	}
+}
+
 // foreign are tokens that another library has made; testdata/make_tokens.py tells which.
 func foreign(t *testing.T) (made struct {
 	Tokens []struct {
