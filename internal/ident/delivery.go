@@ -33,7 +33,7 @@ func (c *Codec) Delivery(acceptedAt time.Time, event store.EventKey, endpoint st
 
 	pair := joinKeys(event, endpoint)
 	check := c.pairCheck(block, &raw, &pair)
-	subtle.XORBytes(raw[5:5+pairBytes], pair[:], c.mask(block, deliveryKind, &raw, check[:]))
+	subtle.XORBytes(raw[5:5+pairBytes], pair[:], c.mask(block, deliveryNumber, &raw, check[:]))
 	copy(raw[5+pairBytes:], check[:])
 	return webhook.DeliveryID(raw.Format(webhook.DeliveryPrefix))
 }
@@ -49,7 +49,7 @@ func (c *Codec) ParseDelivery(id webhook.DeliveryID) (store.EventKey, store.Endp
 
 	given := raw[5+pairBytes:]
 	var pair [pairBytes]byte
-	subtle.XORBytes(pair[:], raw[5:5+pairBytes], c.mask(block, deliveryKind, &raw, given))
+	subtle.XORBytes(pair[:], raw[5:5+pairBytes], c.mask(block, deliveryNumber, &raw, given))
 	check := c.pairCheck(block, &raw, &pair)
 	if subtle.ConstantTimeCompare(check[:], given) != 1 {
 		return 0, 0, time.Time{}, foreign(string(id))
@@ -60,7 +60,7 @@ func (c *Codec) ParseDelivery(id webhook.DeliveryID) (store.EventKey, store.Endp
 
 // pairCheck is a CBC-MAC over two blocks, as time and keys do not fit one.
 func (c *Codec) pairCheck(block *[aes.BlockSize]byte, raw *webhook.RawID, pair *[pairBytes]byte) (check [3]byte) {
-	*block = [aes.BlockSize]byte{0: byte(deliveryKind), 15: wideCheckUse}
+	*block = [aes.BlockSize]byte{0: deliveryNumber, 15: wideCheckUse}
 	copy(block[1:], raw[:5])
 	c.block.Encrypt(block[:], block[:])
 	subtle.XORBytes(block[:pairBytes], block[:pairBytes], pair[:])

@@ -58,19 +58,25 @@ func New(secret []byte) (*Codec, error) {
 	return &Codec{block: block, scratch: sync.Pool{New: func() any { return new([aes.BlockSize]byte) }}}, nil
 }
 
-// kind is part of the check, so that an id of one kind is none of another.
-type kind byte
+// kind is a kind of thing that has one key. Its number is part of the check, so that an id
+// of one kind is none of another.
+type kind[K ~int64, ID ~string] struct {
+	number byte
+	prefix string
+}
 
 // The numbers are in identifiers that are out in the world: they never change.
-const (
-	tenantKind   kind = 1
-	endpointKind kind = 2
-	eventKind    kind = 3
-	attemptKind  kind = 4
-	deliveryKind kind = 5
-	jobKind      kind = 6
-	tokenKind    kind = 8
+var (
+	tenants   = kind[store.TenantKey, webhook.TenantID]{1, webhook.TenantPrefix}
+	endpoints = kind[store.EndpointKey, webhook.EndpointID]{2, webhook.EndpointPrefix}
+	events    = kind[store.EventKey, webhook.EventID]{3, webhook.EventPrefix}
+	attempts  = kind[store.AttemptKey, webhook.AttemptID]{4, webhook.AttemptPrefix}
+	jobs      = kind[store.JobKey, webhook.JobID]{6, webhook.JobPrefix}
+	tokens    = kind[store.TokenKey, webhook.TokenID]{8, webhook.TokenPrefix}
 )
+
+// deliveryNumber is that of deliveries, which have two keys.
+const deliveryNumber = 5
 
 // Uses of the cipher, the last byte of its input.
 const (
@@ -84,22 +90,23 @@ const (
 	checkBytes = 7
 )
 
-// encode lays out the fifteen bytes as the masked key and the check (a synthetic
+// id lays out the fifteen bytes as the masked key and the check (a synthetic
 // initialisation vector: the mask is drawn from the check, and so differs for each key).
-func (c *Codec) encode(prefix string, kind kind, key int64, at time.Time) string {
+func (of kind[K, ID]) id(c *Codec, at time.Time, key K) ID {
 	raw := webhook.MakeRawID(at, [15]byte{})
 	block := c.scratch.Get().(*[aes.BlockSize]byte)
 	defer c.scratch.Put(block)
 
-	check := c.check(block, kind, &raw, uint64(key)) //nolint:gosec // the same bits
-	mask := c.mask(block, kind, &raw, check[:])
+	check := c.check(block, of.number, &raw, uint64(key)) //nolint:gosec // the same bits
+	mask := c.mask(block, of.number, &raw, check[:])
 	binary.BigEndian.PutUint64(raw[5:], uint64(key)^binary.BigEndian.Uint64(mask)) //nolint:gosec // the same bits
 	copy(raw[5+keyBytes:], check[:])
-	return raw.Format(prefix)
+	return ID(raw.Format(of.prefix))
 }
 
-func (c *Codec) decode(prefix string, kind kind, text string) (int64, time.Time, error) {
-	raw, err := webhook.ParseRawID(prefix, text)
+// key is the way back.
+func (of kind[K, ID]) key(c *Codec, id ID) (K, time.Time, error) {
+	raw, err := webhook.ParseRawID(of.prefix, string(id))
 	if err != nil {
 		return 0, time.Time{}, err
 	}
@@ -107,17 +114,17 @@ func (c *Codec) decode(prefix string, kind kind, text string) (int64, time.Time,
 	defer c.scratch.Put(block)
 
 	given := raw[5+keyBytes:]
-	mask := c.mask(block, kind, &raw, given)
+	mask := c.mask(block, of.number, &raw, given)
 	key := binary.BigEndian.Uint64(raw[5:]) ^ binary.BigEndian.Uint64(mask)
-	check := c.check(block, kind, &raw, key)
+	check := c.check(block, of.number, &raw, key)
 	if subtle.ConstantTimeCompare(check[:], given) != 1 {
-		return 0, time.Time{}, foreign(text)
+		return 0, time.Time{}, foreign(string(id))
 	}
-	return int64(key), raw.Time(), nil //nolint:gosec // the same bits
+	return K(key), raw.Time(), nil //nolint:gosec // the same bits
 }
 
-func (c *Codec) check(block *[aes.BlockSize]byte, kind kind, raw *webhook.RawID, key uint64) (check [checkBytes]byte) {
-	*block = [aes.BlockSize]byte{0: byte(kind), 15: checkUse}
+func (c *Codec) check(block *[aes.BlockSize]byte, number byte, raw *webhook.RawID, key uint64) (check [checkBytes]byte) {
+	*block = [aes.BlockSize]byte{0: number, 15: checkUse}
 	copy(block[1:], raw[:5])
 	binary.BigEndian.PutUint64(block[6:], key)
 	c.block.Encrypt(block[:], block[:])
@@ -126,8 +133,8 @@ func (c *Codec) check(block *[aes.BlockSize]byte, kind kind, raw *webhook.RawID,
 }
 
 // mask returns bytes that hold until block is used again.
-func (c *Codec) mask(block *[aes.BlockSize]byte, kind kind, raw *webhook.RawID, check []byte) []byte {
-	*block = [aes.BlockSize]byte{0: byte(kind), 15: maskUse}
+func (c *Codec) mask(block *[aes.BlockSize]byte, number byte, raw *webhook.RawID, check []byte) []byte {
+	*block = [aes.BlockSize]byte{0: number, 15: maskUse}
 	copy(block[1:], raw[:5])
 	copy(block[6:], check)
 	c.block.Encrypt(block[:], block[:])
@@ -138,66 +145,60 @@ func foreign(text string) error { return fmt.Errorf("%w: %s", ErrForeign, text) 
 
 // Tenant returns a tenant's identifier.
 func (c *Codec) Tenant(createdAt time.Time, key store.TenantKey) webhook.TenantID {
-	return webhook.TenantID(c.encode(webhook.TenantPrefix, tenantKind, int64(key), createdAt))
+	return tenants.id(c, createdAt, key)
 }
 
 // ParseTenant returns the key and the time in a tenant's identifier.
 func (c *Codec) ParseTenant(id webhook.TenantID) (store.TenantKey, time.Time, error) {
-	key, at, err := c.decode(webhook.TenantPrefix, tenantKind, string(id))
-	return store.TenantKey(key), at, err
+	return tenants.key(c, id)
 }
 
 // Endpoint returns an endpoint's identifier.
 func (c *Codec) Endpoint(createdAt time.Time, key store.EndpointKey) webhook.EndpointID {
-	return webhook.EndpointID(c.encode(webhook.EndpointPrefix, endpointKind, int64(key), createdAt))
+	return endpoints.id(c, createdAt, key)
 }
 
 // ParseEndpoint returns the key and the time in an endpoint's identifier.
 func (c *Codec) ParseEndpoint(id webhook.EndpointID) (store.EndpointKey, time.Time, error) {
-	key, at, err := c.decode(webhook.EndpointPrefix, endpointKind, string(id))
-	return store.EndpointKey(key), at, err
+	return endpoints.key(c, id)
 }
 
 // Event returns an event's identifier.
 func (c *Codec) Event(acceptedAt time.Time, key store.EventKey) webhook.EventID {
-	return webhook.EventID(c.encode(webhook.EventPrefix, eventKind, int64(key), acceptedAt))
+	return events.id(c, acceptedAt, key)
 }
 
 // ParseEvent returns the key and the time in an event's identifier.
 func (c *Codec) ParseEvent(id webhook.EventID) (store.EventKey, time.Time, error) {
-	key, at, err := c.decode(webhook.EventPrefix, eventKind, string(id))
-	return store.EventKey(key), at, err
+	return events.key(c, id)
 }
 
 // Attempt returns an attempt's identifier.
 func (c *Codec) Attempt(startedAt time.Time, key store.AttemptKey) webhook.AttemptID {
-	return webhook.AttemptID(c.encode(webhook.AttemptPrefix, attemptKind, int64(key), startedAt))
+	return attempts.id(c, startedAt, key)
 }
 
 // ParseAttempt returns the key and the time in an attempt's identifier.
 func (c *Codec) ParseAttempt(id webhook.AttemptID) (store.AttemptKey, time.Time, error) {
-	key, at, err := c.decode(webhook.AttemptPrefix, attemptKind, string(id))
-	return store.AttemptKey(key), at, err
+	return attempts.key(c, id)
 }
 
 // Token returns a token's identifier.
 func (c *Codec) Token(createdAt time.Time, key store.TokenKey) webhook.TokenID {
-	return webhook.TokenID(c.encode(webhook.TokenPrefix, tokenKind, int64(key), createdAt))
+	return tokens.id(c, createdAt, key)
 }
 
 // ParseToken returns the key and the time in a token's identifier.
 func (c *Codec) ParseToken(id webhook.TokenID) (store.TokenKey, time.Time, error) {
-	key, at, err := c.decode(webhook.TokenPrefix, tokenKind, string(id))
-	return store.TokenKey(key), at, err
+	return tokens.key(c, id)
 }
 
 // Job returns a job's identifier.
 func (c *Codec) Job(createdAt time.Time, key store.JobKey) webhook.JobID {
-	return webhook.JobID(c.encode(webhook.JobPrefix, jobKind, int64(key), createdAt))
+	return jobs.id(c, createdAt, key)
 }
 
 // ParseJob returns the key and the time in a job's identifier.
 func (c *Codec) ParseJob(id webhook.JobID) (store.JobKey, time.Time, error) {
-	key, at, err := c.decode(webhook.JobPrefix, jobKind, string(id))
-	return store.JobKey(key), at, err
+	return jobs.key(c, id)
 }
