@@ -17,8 +17,8 @@ func recoverOperations() []*operation {
 			scope: application, needs: access.CreateAttempts, status: http.StatusAccepted, once: true,
 			refusals: []int{http.StatusTooManyRequests},
 			summary:  "Send again what failed at an endpoint since a time, and has not succeeded",
-			about: "Each message is sent once more, and again by the endpoint's schedule where that fails. What is still being tried keeps its own " +
-				"schedule. The task goes on by itself: see background-task.",
+			about: "At most 14 days back. Each message is sent once more, and again by the endpoint's schedule where that fails. " +
+				"What is still being tried keeps its own schedule. The task goes on by itself: see background-task.",
 		}, startRecover),
 		serves(operation{
 			name: "endpoint.preview-recover", route: "POST /app/{app_id}/endpoint/{endpoint_id}/recover/preview",
@@ -78,28 +78,17 @@ type windowIn struct {
 	rest
 }
 
-// mostRecovered is how long a recovery may reach back, on this wire.
+// mostRecovered is how long a recovery may reach back, on this wire: 14 days, and a little for
+// the way.
 const mostRecovered = 14*24*time.Hour + 5*time.Minute
 
-type recoverIn struct {
-	like[windowIn]
-	Since opt[time.Time] `json:"since" is:"required" doc:"From when on: at most 14 days before until." eg:"2026-01-02T15:04:05Z"`
-	Until opt[time.Time] `json:"until"`
-	Rate  opt[int64]     `json:"rate" is:"min=1,max=65535"`
-	rest
-}
+type recoverIn struct{ windowIn }
 
-// reaches refuses a time too long before the other, which by default is the present.
-func (in *recoverIn) reaches() error {
-	var bad faults
-	if in.Since.Value.Before(in.Until.or(time.Now()).Add(-mostRecovered)) {
+// check refuses a time too long before the other, which by default is the present.
+func (in *recoverIn) check(bad *faults) {
+	if in.Since.Given && in.Since.Value.Before(in.Until.or(time.Now()).Add(-mostRecovered)) {
 		bad.add("must not be more than 14 days before until", "body", "since")
 	}
-	return bad.err()
-}
-
-func (in *recoverIn) window() neohook.Window {
-	return neohook.Window{Since: in.Since.Value, Until: in.Until.Value, Rate: int(in.Rate.Value)}
 }
 
 func (in *windowIn) window() neohook.Window {
@@ -120,9 +109,6 @@ func (c *call) start(missing string, begin func(*neohook.Organisation) (webhook.
 }
 
 func startRecover(c *call, _ *none, in *recoverIn) (taskOut, error) {
-	if err := in.reaches(); err != nil {
-		return taskOut{}, err
-	}
 	return c.start("Endpoint", func(org *neohook.Organisation) (webhook.Job, error) {
 		return org.Recover(c.ctx(), c.tenant(), c.endpoint(), in.window())
 	})
@@ -146,9 +132,6 @@ func showPreview(found neohook.Preview) previewOut {
 }
 
 func previewRecover(c *call, _ *none, in *recoverIn) (previewOut, error) {
-	if err := in.reaches(); err != nil {
-		return previewOut{}, err
-	}
 	found, err := c.org.PreviewRecover(c.ctx(), c.tenant(), c.endpoint(), in.window())
 	return showPreview(found), c.missing(err, "Endpoint")
 }
@@ -158,75 +141,61 @@ func previewReplayMissing(c *call, _ *none, in *windowIn) (previewOut, error) {
 	return showPreview(found), c.missing(err, "Endpoint")
 }
 
+// matchingIn narrows to some of the deliveries of a time.
+type matchingIn struct {
+	EventTypes opt[[]string]  `json:"eventTypes" is:"max=250,slug" doc:"Only those of messages of these types."`
+	Channel    opt[string]    `json:"channel" is:"slug" doc:"Only those of messages of this channel."`
+	Tag        opt[string]    `json:"tag" is:"slug" doc:"Only those of messages with this tag."`
+	Class      opt[int64]     `json:"statusCodeClass" is:"enum=0|100|200|300|400|500" doc:"Only those whose latest attempt had an answer of this class; 0 is no answer."`
+	Until      opt[time.Time] `json:"until" doc:"Only those of messages accepted until then."`
+}
+
+func (in *matchingIn) filter(since time.Time, states []webhook.State) neohook.DeliveryFilter {
+	return neohook.DeliveryFilter{
+		States: states, Types: in.EventTypes.Value, Channel: in.Channel.Value, Tag: in.Tag.Value, From: since, To: in.Until.Value,
+		StatusClass: int(in.Class.Value), NoStatus: in.Class.Given && in.Class.Value == 0,
+	}
+}
+
 // bulkReplayIn chooses among the deliveries at an endpoint, in the words of the published
 // clients.
 type bulkReplayIn struct {
-	Since      opt[time.Time] `json:"since" is:"required" doc:"Messages accepted from then on." eg:"2026-01-02T15:04:05Z"`
-	Until      opt[time.Time] `json:"until" doc:"Messages accepted until then."`
-	EventTypes opt[[]string]  `json:"eventTypes" is:"max=250,slug" doc:"Messages of these types."`
-	Channel    opt[string]    `json:"channel" is:"slug" doc:"Messages of this channel."`
-	Tag        opt[string]    `json:"tag" is:"slug" doc:"Messages with this tag."`
-	Status     opt[int64]     `json:"status" is:"min=0,max=4" doc:"0 succeeded, 2 failed, 3 being tried, 4 cancelled. There are none with 1."`
-	Class      opt[int64]     `json:"statusCodeClass" is:"max=500" doc:"The class of the latest answer: 100 to 500, or 0 for none."`
+	Since  opt[time.Time] `json:"since" is:"required" doc:"Only those of messages accepted from then on." eg:"2026-01-02T15:04:05Z"`
+	Status opt[int64]     `json:"status" is:"enum=0|2|3|4" doc:"Only those that succeeded (0), failed (2), are being tried (3) or were cancelled (4). Without it all but those being tried."`
+	matchingIn
 	rest
 }
 
-func (in *bulkReplayIn) check(bad *faults) {
-	if in.Class.Value%100 != 0 {
-		bad.add("must be 0, 100, 200, 300, 400 or 500", "body", "statusCodeClass")
-	}
-	if in.Status.Value == statusPending {
-		bad.add("is 1, which no delivery has", "body", "status")
-	}
-}
-
 func startBulkReplay(c *call, _ *none, in *bulkReplayIn) (taskOut, error) {
-	filter := neohook.DeliveryFilter{
-		Types: in.EventTypes.Value, Channel: in.Channel.Value, Tag: in.Tag.Value, From: in.Since.Value, To: in.Until.Value,
-		StatusClass: int(in.Class.Value), NoStatus: in.Class.Given && in.Class.Value == 0,
-	}
-	filter.States = []webhook.State{webhook.Succeeded, webhook.Exhausted, webhook.Cancelled}
+	states := []webhook.State{webhook.Succeeded, webhook.Exhausted, webhook.Cancelled}
 	if in.Status.Given {
-		filter.States = statesOf(in.Status.Value, true)
+		states = statesOf(in.Status.Value, true)
 	}
+	chosen := neohook.Selection{Endpoint: c.endpoint(), DeliveryFilter: in.filter(in.Since.Value, states)}
 	return c.start("Endpoint", func(org *neohook.Organisation) (webhook.Job, error) {
-		return org.ResendWhere(c.ctx(), c.tenant(), neohook.Selection{Endpoint: c.endpoint(), DeliveryFilter: filter})
+		return org.ResendWhere(c.ctx(), c.tenant(), chosen)
 	})
 }
 
 // selectionIn chooses among the deliveries of an application.
 type selectionIn struct {
-	Endpoint   opt[string]    `json:"endpointId" is:"slug" doc:"Only those to this endpoint, by its id or uid."`
-	State      opt[string]    `json:"state" is:"enum=pending|waiting|succeeded|exhausted|cancelled" doc:"Only these, as they are stored. To send again it is required." eg:"waiting"`
-	EventTypes opt[[]string]  `json:"eventTypes" is:"max=250,slug" doc:"Only those of messages of these types."`
-	Channel    opt[string]    `json:"channel" is:"slug" doc:"Only those of messages of this channel."`
-	Tag        opt[string]    `json:"tag" is:"slug" doc:"Only those of messages with this tag."`
-	Class      opt[int64]     `json:"statusCodeClass" is:"max=500" doc:"Only those whose latest attempt had an answer of this class; 0 is no answer."`
-	Since      opt[time.Time] `json:"since" doc:"Only those of messages accepted from then on." eg:"2026-01-02T15:04:05Z"`
-	Until      opt[time.Time] `json:"until" doc:"Only those of messages accepted until then."`
-	Rate       opt[int64]     `json:"rate" is:"min=1,max=65535" doc:"How many are sent or cancelled a second, at most."`
+	Endpoint opt[string]    `json:"endpointId" is:"slug" doc:"Only those to this endpoint, by its id or uid."`
+	State    opt[string]    `json:"state" is:"enum=pending|waiting|succeeded|exhausted|cancelled" doc:"Only these, as they are stored. To send again it is required." eg:"waiting"`
+	Since    opt[time.Time] `json:"since" doc:"Only those of messages accepted from then on." eg:"2026-01-02T15:04:05Z"`
+	matchingIn
+	Rate opt[int64] `json:"rate" is:"min=1,max=65535" doc:"How many are sent or cancelled a second, at most."`
 	rest
 }
 
-func (in *selectionIn) check(bad *faults) {
-	if in.Class.Value%100 != 0 {
-		bad.add("must be 0, 100, 200, 300, 400 or 500", "body", "statusCodeClass")
-	}
-}
-
 func (in *selectionIn) selection() neohook.Selection {
-	chosen := neohook.Selection{
-		Endpoint: webhook.EndpointID(in.Endpoint.Value), Rate: int(in.Rate.Value),
-		DeliveryFilter: neohook.DeliveryFilter{
-			Types: in.EventTypes.Value, Channel: in.Channel.Value, Tag: in.Tag.Value, From: in.Since.Value, To: in.Until.Value,
-			StatusClass: int(in.Class.Value), NoStatus: in.Class.Given && in.Class.Value == 0,
-		},
-	}
+	var states []webhook.State
 	var state webhook.State
 	if in.State.Given && state.UnmarshalText([]byte(in.State.Value)) == nil {
-		chosen.States = []webhook.State{state}
+		states = []webhook.State{state}
 	}
-	return chosen
+	return neohook.Selection{
+		Endpoint: webhook.EndpointID(in.Endpoint.Value), Rate: int(in.Rate.Value), DeliveryFilter: in.filter(in.Since.Value, states),
+	}
 }
 
 // selectionNames are a body's words for what the domain calls otherwise.

@@ -215,7 +215,12 @@ func (f *field) check(value any, bad *faults, where []string) {
 			bad.add(msg, f.in(where)...)
 		}
 	case *int64:
-		if *v < f.min || f.max > 0 && *v > f.max {
+		switch {
+		case len(f.enum) > 0:
+			if msg := f.checkText(strconv.FormatInt(*v, 10)); msg != "" {
+				bad.add(msg, f.in(where)...)
+			}
+		case *v < f.min || f.max > 0 && *v > f.max:
 			bad.add("must be "+f.bounds(), f.in(where)...)
 		}
 	case *[]string:
