@@ -117,7 +117,10 @@ var drivers = []string{
 }
 
 // suites are tests to call from tests.
-var suites = []string{module + "/store/storetest", module + "/adapter/adaptertest", module + "/internal/planted"}
+var suites = []string{
+	module + "/store/storetest", module + "/adapter/adaptertest",
+	module + "/internal/planted", module + "/internal/killed", module + "/internal/record/recordtest",
+}
 
 // rules are the directions of docs/architecture.md.
 var rules = map[string]rule{

@@ -10,10 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/record"
+	"github.com/neohook/neohook/internal/record/recordtest"
 	"github.com/neohook/neohook/internal/routing"
-	"github.com/neohook/neohook/internal/seal"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
 )
@@ -35,19 +34,7 @@ type tower struct {
 
 func newTower(t *testing.T) *tower {
 	t.Helper()
-	keyset, err := seal.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.Parse(keyset)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := ident.New(ident.NewSecret())
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &tower{T: t, Store: memstore.New(), records: &record.Translator{IDs: ids, Keyset: keys}, settled: make(map[store.TenantKey][]int)}
+	w := &tower{T: t, Store: memstore.New(), records: recordtest.New(t), settled: make(map[store.TenantKey][]int)}
 	w.table = routing.New(w, w.records, routing.Limits{})
 	w.clock = New(Parts{
 		Store: w, Routes: w.table, Writer: w, Log: slog.New(slog.DiscardHandler),

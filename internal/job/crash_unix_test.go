@@ -3,16 +3,14 @@
 package job
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/neohook/neohook/internal/killed"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/sqlite"
 	"github.com/neohook/neohook/webhook"
@@ -130,7 +128,7 @@ func furnish(t *testing.T, st *sqlite.Store, kind webhook.JobKind) fixture {
 // TestJobsKilledOnDisk kills a process with SIGKILL that runs a job of each kind over a
 // SQLite store, again and again, and lets the last one finish them.
 func TestJobsKilledOnDisk(t *testing.T) {
-	if folder := os.Getenv("NEOHOOK_TEST_KILLED_JOBS"); folder != "" {
+	if folder := killed.Place(); folder != "" {
 		st := openAt(t, folder)
 		onDisk(st, func() { fmt.Println("step") }).Run(t.Context())
 		return
@@ -145,7 +143,7 @@ func TestJobsKilledOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, steps := range []int{1, 9, 25, 2, 40} {
-		killAfter(t, folder, steps)
+		killed.After(t, folder, steps)
 	}
 	st = openAt(t, folder)
 	defer st.Close()
@@ -155,32 +153,6 @@ func TestJobsKilledOnDisk(t *testing.T) {
 	finish(t, st)
 	for kind, f := range fixtures {
 		f.judge(t, st, kind)
-	}
-}
-
-// killAfter runs a process and kills it when it has made so many steps.
-func killAfter(t *testing.T, folder string, steps int) {
-	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestJobsKilledOnDisk$") //nolint:gosec // this test
-	child.Env = append(os.Environ(), "NEOHOOK_TEST_KILLED_JOBS="+folder)
-	child.Stderr = os.Stderr
-	output, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	made := 0
-	for lines := bufio.NewScanner(output); lines.Scan(); {
-		if made++; made == steps {
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := child.Wait(); err == nil || made < steps {
-		t.Fatalf("child ended with %v after %d steps, it was to be killed after %d", err, made, steps)
 	}
 }
 

@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/internal/failing"
-	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/record"
+	"github.com/neohook/neohook/internal/record/recordtest"
 	"github.com/neohook/neohook/internal/routing"
-	"github.com/neohook/neohook/internal/seal"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
 	"github.com/neohook/neohook/webhook"
@@ -33,19 +32,7 @@ type hall struct {
 
 func newHall(t *testing.T) *hall {
 	t.Helper()
-	keyset, err := seal.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.Parse(keyset)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := ident.New(ident.NewSecret())
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &hall{T: t, Store: memstore.New(), records: &record.Translator{IDs: ids, Keyset: keys}}
+	h := &hall{T: t, Store: memstore.New(), records: recordtest.New(t)}
 	h.table = routing.New(h, h.records, routing.Limits{})
 	h.herald = NewHerald(h.table, func() bool { return h.full }, slog.New(slog.NewTextHandler(&h.log, nil)))
 	return h

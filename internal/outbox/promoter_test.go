@@ -11,13 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/intake"
 	"github.com/neohook/neohook/internal/operational"
 	"github.com/neohook/neohook/internal/quota"
 	"github.com/neohook/neohook/internal/record"
+	"github.com/neohook/neohook/internal/record/recordtest"
 	"github.com/neohook/neohook/internal/routing"
-	"github.com/neohook/neohook/internal/seal"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
 	"github.com/neohook/neohook/webhook"
@@ -43,22 +42,10 @@ type desk struct {
 // open begins at once; most is the quota of each tenant.
 func open(t *testing.T, most int) *desk {
 	t.Helper()
-	keyset, err := seal.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.Parse(keyset)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := ident.New(ident.NewSecret())
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &desk{T: t, Store: memstore.New(), records: &record.Translator{IDs: ids, Keyset: keys}}
+	d := &desk{T: t, Store: memstore.New(), records: recordtest.New(t)}
 	d.intake = intake.New(intake.Limits{Bytes: 1 << 20, Wait: 5 * time.Second})
 	d.promoter = New(Parts{
-		Store: d, Intake: d.intake, Routes: routing.New(d, d.records, routing.Limits{}), Quota: quota.New(most, d), IDs: ids,
+		Store: d, Intake: d.intake, Routes: routing.New(d, d.records, routing.Limits{}), Quota: quota.New(most, d), IDs: d.records.IDs,
 		Ready:    func() bool { d.mu.Lock(); defer d.mu.Unlock(); return !d.closed },
 		Deferred: func(at time.Time) { d.mu.Lock(); defer d.mu.Unlock(); d.deferred = append(d.deferred, at) },
 		Accepted: func() { d.mu.Lock(); defer d.mu.Unlock(); d.own++ },

@@ -9,29 +9,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/record"
+	"github.com/neohook/neohook/internal/record/recordtest"
 	"github.com/neohook/neohook/internal/seal"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
-
-func newTranslator(t testing.TB) *record.Translator {
-	t.Helper()
-	json, err := seal.Generate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyset, err := seal.Parse(json)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := ident.New(ident.NewSecret())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &record.Translator{IDs: ids, Keyset: keyset}
-}
 
 var birth = time.Date(2026, 5, 4, 3, 2, 1, 123_456_000, time.UTC)
 
@@ -48,7 +31,7 @@ func fullEndpoint() webhook.Endpoint {
 }
 
 func TestAnEndpointComesBackAsItWent(t *testing.T) {
-	tr := newTranslator(t)
+	tr := recordtest.New(t)
 	tenant := store.Tenant{Key: 1, CreatedAt: birth}
 	stored := store.Endpoint{Key: 2, Tenant: 1, CreatedBy: "usr_1", CreatedAt: birth, UpdatedAt: birth.Add(time.Minute), Version: 1}
 	want := fullEndpoint()
@@ -90,7 +73,7 @@ func TestAnEndpointComesBackAsItWent(t *testing.T) {
 }
 
 func TestDefaultsAreFilledIn(t *testing.T) {
-	tr := newTranslator(t)
+	tr := recordtest.New(t)
 	stored := store.Endpoint{Key: 2, Tenant: 1}
 	err := tr.PutEndpoint(&stored, &webhook.Endpoint{
 		Headers: map[string]string{}, Metadata: map[string]string{}, EventTypes: []string{}, Channels: []string{}, FinalStatuses: []int{},
@@ -112,7 +95,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 }
 
 func TestNothingIsShared(t *testing.T) {
-	tr := newTranslator(t)
+	tr := recordtest.New(t)
 	tenant := store.Tenant{Key: 1}
 	record.PutTenant(&tenant, &webhook.Tenant{Name: "Acme", Metadata: map[string]string{"k": "v"}})
 	shown := tr.Tenant(&tenant)
@@ -142,7 +125,7 @@ func TestNothingIsShared(t *testing.T) {
 // Somebody who can write to the store must not be able to move one tenant's secret to
 // another's endpoint, or a header to where secrets are.
 func TestSealedValuesStayInTheirPlace(t *testing.T) {
-	tr := newTranslator(t)
+	tr := recordtest.New(t)
 	given := fullEndpoint()
 	stored := store.Endpoint{Key: 2, Tenant: 1}
 	if err := tr.PutEndpoint(&stored, &given); err != nil {
@@ -171,7 +154,7 @@ func TestSealedValuesStayInTheirPlace(t *testing.T) {
 }
 
 func BenchmarkEndpoint(b *testing.B) {
-	tr := newTranslator(b)
+	tr := recordtest.New(b)
 	given := webhook.Endpoint{URL: "https://acme.example/hook", Secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
 	stored := store.Endpoint{Key: 2, Tenant: 1}
 	if err := tr.PutEndpoint(&stored, &given); err != nil {

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/record"
+	"github.com/neohook/neohook/internal/record/recordtest"
 	"github.com/neohook/neohook/internal/routing"
 	"github.com/neohook/neohook/internal/seal"
 	"github.com/neohook/neohook/store"
@@ -39,19 +39,7 @@ type world struct {
 
 func newWorld(tb testing.TB, limits routing.Limits) *world {
 	tb.Helper()
-	json, err := seal.Generate()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	keyset, err := seal.Parse(json)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ids, err := ident.New(ident.NewSecret())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w := &world{TB: tb, Store: memstore.New(), records: &record.Translator{IDs: ids, Keyset: keyset}}
+	w := &world{TB: tb, Store: memstore.New(), records: recordtest.New(tb)}
 	w.Faults = func(_ context.Context, operation string, moment memstore.Moment) error {
 		if operation == "Routes" && moment == memstore.Before {
 			w.loads.Add(1)

@@ -3,13 +3,11 @@
 package sqlite_test
 
 import (
-	"bufio"
 	"fmt"
-	"os"
-	"os/exec"
 	"testing"
 	"time"
 
+	"github.com/neohook/neohook/internal/killed"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/sqlite"
 	"github.com/neohook/neohook/webhook"
@@ -20,7 +18,7 @@ import (
 // over the same folder. Each event is deferred or has one delivery; each delivery that
 // failed has one announced event, in the outbox or accepted.
 func TestKilledWhilePromoting(t *testing.T) {
-	if folder := os.Getenv("NEOHOOK_TEST_KILLED"); folder != "" {
+	if folder := killed.Place(); folder != "" {
 		promoteForever(t, folder)
 	}
 	folder := t.TempDir()
@@ -31,7 +29,7 @@ func TestKilledWhilePromoting(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, lines := range []int{2, 13, 41, 7} {
-		killPromoting(t, folder, lines)
+		killed.After(t, folder, lines)
 	}
 	s = openAt(t, folder)
 	defer s.Close()
@@ -39,31 +37,6 @@ func TestKilledWhilePromoting(t *testing.T) {
 		t.Errorf("integrity check: %s, %v", verdict, err)
 	}
 	checkPromoted(t, s)
-}
-
-func killPromoting(t *testing.T, folder string, lines int) {
-	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWhilePromoting$") //nolint:gosec // this test
-	child.Env = append(os.Environ(), "NEOHOOK_TEST_KILLED="+folder)
-	child.Stderr = os.Stderr
-	output, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	read := 0
-	for scanner := bufio.NewScanner(output); scanner.Scan(); {
-		if read++; read == lines {
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := child.Wait(); err == nil || read < lines {
-		t.Fatalf("child ended with %v after %d lines, it was to be killed after %d", err, read, lines)
-	}
 }
 
 // failedType is what is announced of a delivery that failed.

@@ -3,16 +3,15 @@
 package sqlite_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/neohook/neohook/internal/killed"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/sqlite"
 	"github.com/neohook/neohook/webhook"
@@ -37,7 +36,7 @@ func crashPayload(round, batch, place int) []byte {
 // over the same folder: all that was acknowledged is there, and each batch is there whole
 // or not at all.
 func TestKilledWhileCommitting(t *testing.T) {
-	if folder := os.Getenv("NEOHOOK_TEST_KILLED"); folder != "" {
+	if folder := killed.Place(); folder != "" {
 		commitForever(t, folder)
 	}
 	folder := t.TempDir()
@@ -79,34 +78,15 @@ func routeOne(t *testing.T, s *sqlite.Store) {
 	}
 }
 
-// killAfter runs a process that commits, and kills it when so many batches were
-// acknowledged.
+// killAfter kills a process that commits, when so many batches were acknowledged.
 func killAfter(t *testing.T, folder string, round, lines int) (acked []acknowledged) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWhileCommitting$") //nolint:gosec // this test
-	child.Env = append(os.Environ(), "NEOHOOK_TEST_KILLED="+folder, fmt.Sprint("NEOHOOK_TEST_ROUND=", round))
-	child.Stderr = os.Stderr
-	output, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for scanner := bufio.NewScanner(output); scanner.Scan(); {
-		var line acknowledged
-		if err := json.Unmarshal(scanner.Bytes(), &line); err != nil {
-			t.Fatalf("child: %s", scanner.Text())
+	for _, line := range killed.After(t, folder, lines, fmt.Sprint("NEOHOOK_TEST_ROUND=", round)) {
+		var batch acknowledged
+		if err := json.Unmarshal([]byte(line), &batch); err != nil {
+			t.Fatalf("child: %s", line)
 		}
-		acked = append(acked, line)
-		if len(acked) == lines {
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := child.Wait(); err == nil || len(acked) < lines {
-		t.Fatalf("child ended with %v after %d lines, it was to be killed after %d", err, len(acked), lines)
+		acked = append(acked, batch)
 	}
 	return acked
 }
