@@ -17,7 +17,7 @@ import (
 const room = 1000
 
 // Memory is a Bench with a memadapter. It serves the tests of adapters that wrap
-// another: put yours round its Adapter.
+// another, as RunAround does: put yours round its Adapter.
 func Memory(t *testing.T) Bench {
 	arrived := map[webhook.EndpointID]chan []byte{"taking": nil, "refusing": nil, "silent": nil}
 	for id := range arrived {
@@ -72,6 +72,21 @@ func HTTP(t *testing.T) Bench {
 		_ = adapter.Close()
 	})
 	return Bench{Adapter: adapter, Taking: taking, Refusing: &refusing, Silent: &silent}
+}
+
+// RunAround holds an adapter that wraps another to each promise, over those of Memory and
+// of HTTP.
+func RunAround(t *testing.T, wrap func(t *testing.T, inside webhook.Adapter) webhook.Adapter) {
+	t.Helper()
+	for name, open := range map[string]func(*testing.T) Bench{"Memory": Memory, "HTTP": HTTP} {
+		t.Run(name, func(t *testing.T) {
+			Run(t, func(t *testing.T) Bench {
+				bench := open(t)
+				bench.Adapter = wrap(t, bench.Adapter)
+				return bench
+			})
+		})
+	}
 }
 
 // Serve is a Receiver on the loopback, over HTTP, for adapters that speak it. A request

@@ -18,15 +18,9 @@ import (
 )
 
 func TestKeepsTheContract(t *testing.T) {
-	for name, open := range map[string]func(*testing.T) adaptertest.Bench{"Memory": adaptertest.Memory, "HTTP": adaptertest.HTTP} {
-		t.Run(name, func(t *testing.T) {
-			adaptertest.Run(t, func(t *testing.T) adaptertest.Bench {
-				bench := open(t)
-				bench.Adapter = breaker.New(bench.Adapter, breaker.Options{})
-				return bench
-			})
-		})
-	}
+	adaptertest.RunAround(t, func(_ *testing.T, inside webhook.Adapter) webhook.Adapter {
+		return breaker.New(inside, breaker.Options{})
+	})
 }
 
 func endpoint(id webhook.EndpointID) *webhook.Endpoint {

@@ -33,15 +33,7 @@ func around(t *testing.T, inside webhook.Adapter) *dynamic.Adapter {
 }
 
 func TestKeepsTheContract(t *testing.T) {
-	for name, open := range map[string]func(*testing.T) adaptertest.Bench{"Memory": adaptertest.Memory, "HTTP": adaptertest.HTTP} {
-		t.Run(name, func(t *testing.T) {
-			adaptertest.Run(t, func(t *testing.T) adaptertest.Bench {
-				bench := open(t)
-				bench.Adapter = around(t, bench.Adapter)
-				return bench
-			})
-		})
-	}
+	adaptertest.RunAround(t, func(t *testing.T, inside webhook.Adapter) webhook.Adapter { return around(t, inside) })
 }
 
 func TestSettingsFollowTheRules(t *testing.T) {
