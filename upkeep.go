@@ -41,12 +41,10 @@ func rest(ctx context.Context, more bool) bool {
 	if more {
 		wait = countsRest
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(wait):
 		return true
 	}
 }

@@ -207,8 +207,23 @@ func TestEndpointsChangeThroughTheBinary(t *testing.T) {
 	}
 }
 
+// firstMessage gives acme its one endpoint, and a message.
+func firstMessage(t *testing.T, client *svix.Svix, url string) *models.MessageOut {
+	t.Helper()
+	if _, err := client.Application.Create(t.Context(), models.ApplicationIn{Name: "Acme", Uid: ptr("acme")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Endpoint.Create(t.Context(), "acme", models.EndpointIn{Url: url}, nil); err != nil {
+		t.Fatal(err)
+	}
+	message, err := client.Message.Create(t.Context(), "acme", models.MessageIn{EventType: "a", Payload: map[string]any{}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message
+}
+
 func TestAFailureIsRetriedAndToldOf(t *testing.T) {
-	ctx := t.Context()
 	server := startProcess(t, t.TempDir(), "--retry-schedule", "50ms,50ms,50ms")
 	client := newClient(t, server)
 	receiver := newSink(t, func(got delivered) int {
@@ -217,16 +232,7 @@ func TestAFailureIsRetriedAndToldOf(t *testing.T) {
 		}
 		return http.StatusNoContent
 	})
-	if _, err := client.Application.Create(ctx, models.ApplicationIn{Name: "Acme", Uid: ptr("acme")}, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Endpoint.Create(ctx, "acme", models.EndpointIn{Url: receiver.URL}, nil); err != nil {
-		t.Fatal(err)
-	}
-	message, err := client.Message.Create(ctx, "acme", models.MessageIn{EventType: "a", Payload: map[string]any{}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	message := firstMessage(t, client, receiver.URL)
 	attempts := awaitAttempts(t, client, message.Id, 3)
 	for i, want := range []int16{503, 503, 204} {
 		a := attempts[i]
@@ -242,20 +248,10 @@ func TestAFailureIsRetriedAndToldOf(t *testing.T) {
 }
 
 func TestPrivateAddressesAreRefusedUnlessAllowed(t *testing.T) {
-	ctx := t.Context()
 	server := startProcess(t, t.TempDir(), "--egress-allow=10.0.0.0/8", "--retry-schedule", "none")
 	client := newClient(t, server)
 	receiver := newSink(t, nil)
-	if _, err := client.Application.Create(ctx, models.ApplicationIn{Name: "Acme", Uid: ptr("acme")}, nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.Endpoint.Create(ctx, "acme", models.EndpointIn{Url: receiver.URL}, nil); err != nil {
-		t.Fatal(err)
-	}
-	message, err := client.Message.Create(ctx, "acme", models.MessageIn{EventType: "a", Payload: map[string]any{}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	message := firstMessage(t, client, receiver.URL)
 	attempts := awaitAttempts(t, client, message.Id, 1)
 	if a := attempts[0]; a.ResponseStatusCode != 0 || a.Status != models.MESSAGESTATUS_FAIL || a.Response == "" {
 		t.Errorf("attempt is %+v, want a failure without an answer, and why", a)

@@ -117,12 +117,10 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // pause returns false where ctx has ended.
 func pause(ctx context.Context, length time.Duration) bool {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(length):
 		return true
 	}
 }
