@@ -187,3 +187,25 @@ func (s *Store) PageBytes(ctx context.Context) map[string]int64 {
 	})
 	return bytes
 }
+
+// CommitAndLet runs statements in one transaction, and lets somebody do something before
+// what they have left on the pages is looked for.
+func (s *Store) CommitAndLet(ctx context.Context, statements []string, do func()) (err error) {
+	s.withWriter(func(w *writer) {
+		for _, statement := range append([]string{"BEGIN IMMEDIATE"}, statements...) {
+			if err = w.script(ctx, statement); err != nil {
+				return
+			}
+		}
+		var before logState
+		if before, err = w.logState(ctx); err != nil {
+			return
+		}
+		if err = w.script(ctx, "COMMIT"); err != nil {
+			return
+		}
+		do()
+		w.overwriteLeftovers(ctx, before)
+	})
+	return err
+}

@@ -31,6 +31,7 @@ type hoard struct {
 	at      map[store.TenantKey]store.EndpointKey
 	marks   map[store.TenantKey][]string // of the tenant, and of its endpoints
 	events  []hoarded
+	beside  chan struct{} // a place for each transaction of a program; nil is none
 }
 
 type hoarded struct {
@@ -255,6 +256,9 @@ func (h *hoard) history(turns int) {
 		h.tenant(kept)
 	}
 	for range turns {
+		for range cap(h.beside) {
+			h.beside <- struct{}{}
+		}
 		h.publish(10 + h.random.IntN(60))
 		switch h.random.IntN(6) {
 		case 0:
@@ -363,6 +367,85 @@ func (h *hoard) read() (stop func()) {
 	}
 }
 
+// TestExpungedBytesAreInNoFileBesideAProgramThatWrites does the same beside a program that
+// writes all the time on a handle of its own, events among it.
+func TestExpungedBytesAreInNoFileBesideAProgramThatWrites(t *testing.T) {
+	turns := 20
+	if os.Getenv("NEOHOOK_TEST_FULL") != "" {
+		turns = 150
+	}
+	h := newHoard(t, 100)
+	h.must(h.Script(t.Context(), "PRAGMA synchronous = OFF"))
+	stop := h.program()
+	h.history(turns)
+	published := stop()
+	rows, err := h.Outbox(t.Context(), 0, len(published)+1)
+	h.must(err)
+	var keys []store.OutboxKey
+	for _, row := range rows {
+		keys = append(keys, row.Key)
+	}
+	h.random.Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	h.must(h.DeleteOutbox(t.Context(), keys))
+	h.absent("outbox", published...)
+	h.must(h.Close())
+	if len(keys) != len(published) || len(keys) == 0 {
+		t.Errorf("%d rows were in the outbox of %d", len(keys), len(published))
+	}
+}
+
+// program writes until it is stopped, and returns the marks of what it has published.
+func (h *hoard) program() (stop func() (published []string)) {
+	made, err := h.InitInstance(h.Context(), store.Instance{SealedIDSecret: []byte{1}, CreatedAt: h.now})
+	h.must(err)
+	db := handle(h.T, h.DSN())
+	_, err = db.ExecContext(h.Context(), "CREATE TABLE app_order (key INTEGER PRIMARY KEY, what BLOB)")
+	h.must(err)
+	ctx, cancel := context.WithCancel(h.Context())
+	h.beside = make(chan struct{}, 200)
+	var published []string
+	turn := func(random *rand.Rand, i int) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }()
+		if _, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO app_order VALUES (?, zeroblob(?))", random.IntN(500), random.IntN(9000)); err != nil {
+			return err
+		}
+		mark := fmt.Sprintf("m%06x.%08x", 1<<23+i, random.Uint32())
+		a := store.Announcement{Tenant: 1 << 40, Type: "a", Payload: filled(mark, random.IntN([]int{30, 3000, 30_000}[i%3]))}
+		if err := h.SQLTx(tx).Announce(ctx, made.CreatedAt, a); err != nil {
+			return err
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		published = append(published, mark)
+		return nil
+	}
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		random := rand.New(rand.NewPCG(1, 1))
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-h.beside:
+			}
+			if err := turn(random, i); err != nil && ctx.Err() == nil {
+				h.Error(err)
+				return
+			}
+		}
+	})
+	return func() []string {
+		cancel()
+		writer.Wait()
+		return published
+	}
+}
+
 // copies counts the marks in the database file that belong to no row.
 func copies(t *testing.T, folder string) (count int) {
 	t.Helper()
@@ -414,5 +497,37 @@ func TestCopiesAreOverwrittenAfterACrash(t *testing.T) {
 	h.must(s.Close())
 	if left := copies(t, crashed); left > 0 {
 		t.Errorf("%d copies are left", left)
+	}
+}
+
+// A program's commit gets between a commit and the search for what it has left; and the log
+// begins anew there, too.
+func TestCopiesAreOverwrittenBehindAProgramsCommit(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		h := newHoard(t, 1)
+		h.tenant(webhook.Retention{})
+		for range 10 {
+			h.publish(60)
+		}
+		db := handle(t, h.DSN())
+		var statements []string
+		for range 300 {
+			statements = append(statements, fmt.Sprint("DELETE FROM event WHERE key = ", 1+h.random.IntN(600)))
+		}
+		h.must(h.CommitAndLet(t.Context(), statements, func() {
+			program := []string{"CREATE TABLE app_order (key INTEGER PRIMARY KEY)"}
+			if anew {
+				program = []string{"PRAGMA wal_checkpoint(RESTART)", program[0], "INSERT INTO app_order VALUES (1)"}
+			}
+			for _, statement := range program {
+				_, err := db.ExecContext(t.Context(), statement)
+				h.must(err)
+			}
+		}))
+		h.must(db.Close()) // whoever closes last moves the log
+		h.must(h.Close())
+		if left := copies(t, h.folder); left > 0 {
+			t.Errorf("log begun anew %v: %d copies are left", anew, left)
+		}
 	}
 }

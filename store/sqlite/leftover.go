@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -19,13 +20,51 @@ import (
 // pages that it wrote to the log are looked through, and what is left in their free space
 // is overwritten. Between two transactions, no page has anything there.
 
-// overwriteLeftovers is called behind a transaction.
-func (w *writer) overwriteLeftovers(ctx context.Context) {
-	if _, err := w.findLeftovers(ctx, lastTransaction); err != nil {
+// overwriteLeftovers is called behind a transaction; before is the log's state just before
+// its commit.
+func (w *writer) overwriteLeftovers(ctx context.Context, before logState) {
+	_, err := w.findLeftovers(ctx, lastTransaction)
+	after, failed := w.logState(ctx)
+	if after.version != before.version && err == nil {
+		// A program has committed on a connection of its own: what is last is not ours, and
+		// where the log has begun anew ours is not even there.
+		_, err = w.findLeftovers(ctx, wholeLog)
+		if after.salts != before.salts {
+			failed = errLogAnew
+		}
+	}
+	if err != nil || failed != nil {
 		w.leftovers[allPages] = struct{}{}
 	}
 	// Where it can't be done now, Scrub tries again, and tells.
 	_ = w.overwriteFound(ctx)
+}
+
+// logState tells whether others have committed, and whether the log has begun anew: then the
+// salts in its header are others.
+type logState struct {
+	version int64
+	salts   [8]byte
+}
+
+var errLogAnew = errors.New("the log has begun anew")
+
+const dataVersionSQL = `PRAGMA data_version`
+
+func (w *writer) logState(ctx context.Context) (state logState, err error) {
+	if state.version, err = first(ctx, w.conn, (*row).int, dataVersionSQL); err != nil {
+		return state, err
+	}
+	log, err := os.Open(w.path + "-wal")
+	if err != nil {
+		return state, err
+	}
+	defer log.Close()
+	const saltsAt = 16
+	if _, err := log.ReadAt(state.salts[:], saltsAt); err != nil && !errors.Is(err, io.EOF) {
+		return state, err
+	}
+	return state, nil // there is nothing in it yet
 }
 
 // allPages, among those that have leftovers, says that nobody knows which do.

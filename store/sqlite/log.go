@@ -38,6 +38,10 @@ func (s *Store) boundLog(ctx context.Context, w *writer) {
 		reader := <-s.readers
 		defer func() { s.readers <- reader }()
 	}
-	// Where it fails the log is as large as before, and it is tried again.
-	_ = w.script(ctx, "PRAGMA wal_checkpoint(RESTART)")
+	// Where it fails, as beside a program that reads or writes on a connection of its own, the
+	// log is as large as before, and it is tried again. To wait would hold up everybody.
+	if w.script(ctx, "PRAGMA busy_timeout = 0") == nil {
+		_ = w.script(ctx, "PRAGMA wal_checkpoint(RESTART)")
+	}
+	_ = w.script(ctx, writerPragmas[0])
 }

@@ -6,9 +6,12 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-const insertOutboxSQL = `INSERT INTO main.outbox (tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
-		payload, details, about_tenant, about_endpoint, about_event, about_attempt)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+const (
+	outboxColumns = `tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
+		payload, details, about_tenant, about_endpoint, about_event, about_attempt`
+	insertOutboxSQL = `INSERT INTO outbox (` + outboxColumns + `)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+)
 
 // announce puts announcements into the outbox.
 func (w *writer) announce(ctx context.Context, announcements []store.Announcement) error {
@@ -25,7 +28,7 @@ func (w *writer) insertOutbox(ctx context.Context, a *store.Announcement, about 
 	return err
 }
 
-// outboxRow is what insertOutboxSQL takes.
+// outboxRow is outboxColumns.
 func outboxRow(a *store.Announcement, about store.About) []any {
 	var payload any // empty is not NULL
 	if a.Payload != nil {

@@ -30,7 +30,7 @@ func (s *Store) DSN() string {
 	settings := url.Values{
 		"mode":    {"rw"},
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(10000)", "synchronous(FULL)"},
+		"_pragma": {"busy_timeout(10000)", "synchronous(FULL)", "secure_delete(ON)"},
 	}
 	name := url.URL{Scheme: "file", Path: filePath(s.path), RawQuery: settings.Encode()}
 	return name.String()
@@ -52,67 +52,62 @@ type sqlTx struct {
 
 // Announce puts an announcement into the outbox, as part of the transaction.
 func (t sqlTx) Announce(ctx context.Context, made time.Time, a store.Announcement) error {
-	if err := t.check(ctx, made); err != nil {
+	if err := t.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
-	if _, err := t.tx.ExecContext(ctx, insertOutboxSQL, outboxRow(&a, a.About)...); err != nil {
+	args := append(outboxRow(&a, a.About), made.UnixMicro())
+	result, err := t.tx.ExecContext(ctx, insertForeignSQL, args...)
+	if err != nil {
 		return fmt.Errorf("sqlite: outbox: %w", err)
+	}
+	if rows, err := result.RowsAffected(); err != nil || rows == 0 {
+		return fmt.Errorf("sqlite: %w: it is of another store than the engine's", errors.Join(store.ErrTxRefused, err))
 	}
 	return nil
 }
 
 // check refuses a transaction that can't, or must not, be written to.
-func (t sqlTx) check(ctx context.Context, made time.Time) error {
-	var mark string
-	if err := t.tx.QueryRowContext(ctx, driverMarkSQL).Scan(&mark); err != nil || mark != driverMark {
-		if ended := errors.Join(ctx.Err(), endedOf(err)); ended != nil {
-			return ended
-		}
-		return fmt.Errorf("%w: it is of another library than modernc.org/sqlite, and two of them on one file in one process corrupt it: open the handle by sql.Open(\"sqlite\", store.DSN()), and no other on this file (%w)",
-			store.ErrTxRefused, err)
-	}
-	var file string
-	var instance int64
-	if err := t.tx.QueryRowContext(ctx, mainFileSQL).Scan(&file); err != nil {
-		return err
-	}
-	if !sameFile(file, t.store.path) {
-		return fmt.Errorf("%w: its database is %q, and the store's is %s: open the handle by sql.Open(\"sqlite\", store.DSN())",
-			store.ErrTxRefused, file, t.store.path)
-	}
-	var synchronous int
-	if err := t.tx.QueryRowContext(ctx, synchronousSQL).Scan(&synchronous); err != nil {
-		return err
-	}
+func (t sqlTx) check(ctx context.Context) error {
+	var (
+		library, file             string
+		synchronous, secureDelete int
+	)
+	err := t.tx.QueryRowContext(ctx, settingsSQL).Scan(&library, &file, &synchronous, &secureDelete)
 	const full = 2
-	if synchronous < full {
-		return fmt.Errorf("%w: its handle has PRAGMA synchronous = %d, by which what was committed can be lost, or the file: set it to FULL, or open the handle by sql.Open(\"sqlite\", store.DSN())",
-			store.ErrTxRefused, synchronous)
-	}
-	if err := t.tx.QueryRowContext(ctx, instanceMadeSQL).Scan(&instance); err != nil {
+	wrong := ""
+	switch {
+	case err != nil && (ctx.Err() != nil || isOver(err)):
 		return err
+	case err != nil || library != driverMark:
+		wrong = "it is of another library than modernc.org/sqlite of this process, and two on one file can corrupt it"
+	case !sameFile(file, t.store.path):
+		wrong = fmt.Sprintf("its database is %q and not %s", file, t.store.path)
+	case synchronous < full:
+		wrong = fmt.Sprintf("its handle has PRAGMA synchronous = %d, by which what was committed can be lost, or all of the file", synchronous)
+	case secureDelete == 0:
+		wrong = "its handle has PRAGMA secure_delete = OFF, by which copies of what it publishes are left in the file when they are expunged"
+	default:
+		return nil
 	}
-	if instance != made.UnixMicro() {
-		return fmt.Errorf("%w: it is of another store than the engine's", store.ErrTxRefused)
+	refused := fmt.Errorf("%w: %s: use one handle on the file, from sql.Open(\"sqlite\", store.DSN())", store.ErrTxRefused, wrong)
+	if err != nil {
+		refused = fmt.Errorf("%w (%w)", refused, err)
 	}
-	return nil
+	return refused
 }
 
+// settingsSQL says what a transaction's connection is, insertForeignSQL inserts a row only
+// where the instance is the one expected.
 const (
-	driverMarkSQL   = `SELECT neohook_driver()`
-	mainFileSQL     = `SELECT file FROM pragma_database_list WHERE name = 'main'`
-	synchronousSQL  = `PRAGMA main.synchronous`
-	instanceMadeSQL = `SELECT created_at FROM main.instance`
+	settingsSQL = `SELECT neohook_driver(), (SELECT file FROM pragma_database_list WHERE name = 'main'),
+		(SELECT synchronous FROM pragma_synchronous), (SELECT secure_delete FROM pragma_secure_delete)`
+	insertForeignSQL = `INSERT INTO main.outbox (` + outboxColumns + `)
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM main.instance WHERE created_at = ?`
 )
 
-// endedOf returns an error that says that the transaction is over.
-func endedOf(err error) error {
-	for _, ended := range []error{sql.ErrTxDone, sql.ErrConnDone, driver.ErrBadConn} {
-		if errors.Is(err, ended) {
-			return err
-		}
-	}
-	return nil
+// isOver says of an error that there is no transaction any more.
+func isOver(err error) bool {
+	return errors.Is(err, sql.ErrTxDone) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn)
 }
 
 // sameFile says whether two paths name one file.

@@ -147,6 +147,10 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 	if err := w.saveCounts(ctx); err != nil {
 		return err
 	}
+	var log logState
+	if w.moves {
+		log, _ = w.logState(ctx) // where that is not known, it will not be what it is after
+	}
 	if _, err := w.exec(ctx, "COMMIT"); err != nil {
 		if resultCode(err) == sqlite3.SQLITE_IOERR {
 			// The log may hold the transaction to its end, and a restart then finds it.
@@ -156,7 +160,7 @@ func (w *writer) transact(ctx context.Context, change func(context.Context, *wri
 	}
 	done = true
 	if w.moves {
-		w.overwriteLeftovers(ctx)
+		w.overwriteLeftovers(ctx, log)
 	}
 	return nil
 }
