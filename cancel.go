@@ -2,6 +2,7 @@ package neohook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,13 +31,16 @@ func (o *Organisation) CancelDelivery(ctx context.Context, tenant webhook.Tenant
 	if err := o.isCancellable(ctx, ref, endpoint); err != nil {
 		return err
 	}
-	// One that is cancelled by now is dropped all the same: whoever cancelled it may not
-	// know, as where the commit broke off, and then its lane does not know either.
+	// One that is cancelled by now is dropped all the same: whoever cancelled it may have
+	// been another node.
 	cancelled := false
 	announce := o.announce(store.About{Tenant: owner.Key}, operational.MessageCancelled)
 	err = o.engine.change(ctx, nil, func(ctx context.Context) error {
 		did, err := o.engine.store.Cancel(ctx, now(), []store.DeliveryRef{ref}, announce...)
 		o.engine.outbox.Added(len(announce))
+		if errors.Is(err, store.ErrCommitUnknown) {
+			o.engine.lanes.Review(time.Now(), owner.Key)
+		}
 		if err != nil {
 			return fmt.Errorf("neohook: cancel delivery: %w", err)
 		}

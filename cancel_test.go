@@ -103,3 +103,31 @@ func TestCancellingAgainReachesTheLaneWhereTheFirstOneBrokeOff(t *testing.T) {
 		}
 	})
 }
+
+// TestCancelOfUnknownFateReachesTheLane has a store that breaks off, and nobody who asks
+// again: what was cancelled is not sent, and what was not is.
+func TestCancelOfUnknownFateReachesTheLane(t *testing.T) {
+	for moment, want := range map[memstore.Moment]int{memstore.After: 1, memstore.Before: 2} {
+		inFakeTime(t, func(t *testing.T) {
+			st, adapter := memstore.New(), memadapter.New(memadapter.Reply{StatusCode: 500})
+			st.Faults = func(_ context.Context, operation string, at memstore.Moment) error {
+				if operation == "Cancel" && at == moment {
+					return store.ErrCommitUnknown
+				}
+				return nil
+			}
+			eng, _ := startFake(t, st, adapter, neohook.Options{Schedule: webhook.Schedule{time.Hour}})
+			createTenant(t, eng, "acme")
+			endpoint := createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://acme.example"})
+			cancelled, other := publish(t, eng, "acme", `{}`), publish(t, eng, "acme", `{}`)
+			time.Sleep(time.Minute)
+			wantErr(t, "cancel", eng.CancelDelivery(t.Context(), "acme", cancelled.ID, endpoint.ID), store.ErrCommitUnknown)
+			time.Sleep(24 * time.Hour)
+			for event, want := range map[webhook.EventID]int{cancelled.ID: want, other.ID: 2} {
+				if got := len(begun(adapter, event, endpoint.ID)); got != want {
+					t.Errorf("moment %v: sent %d times, want %d", moment, got, want)
+				}
+			}
+		})
+	}
+}
