@@ -370,7 +370,7 @@ func (h *hoard) read() (stop func()) {
 // TestExpungedBytesAreInNoFileBesideAProgramThatWrites does the same beside a program that
 // writes all the time on a handle of its own, events among it.
 func TestExpungedBytesAreInNoFileBesideAProgramThatWrites(t *testing.T) {
-	turns := 20
+	turns := 8
 	if os.Getenv("NEOHOOK_TEST_FULL") != "" {
 		turns = 150
 	}
@@ -402,7 +402,7 @@ func (h *hoard) program() (stop func() (published []string)) {
 	_, err = db.ExecContext(h.Context(), "CREATE TABLE app_order (key INTEGER PRIMARY KEY, what BLOB)")
 	h.must(err)
 	ctx, cancel := context.WithCancel(h.Context())
-	h.beside = make(chan struct{}, 200)
+	h.beside = make(chan struct{}, 40)
 	var published []string
 	turn := func(random *rand.Rand, i int) error {
 		tx, err := db.BeginTx(ctx, nil)

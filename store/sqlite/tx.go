@@ -74,7 +74,7 @@ func (t sqlTx) check(ctx context.Context) error {
 	)
 	err := t.tx.QueryRowContext(ctx, settingsSQL).Scan(&library, &file, &synchronous, &secureDelete)
 	const full = 2
-	wrong := ""
+	var wrong string
 	switch {
 	case err != nil && (ctx.Err() != nil || isOver(err)):
 		return err
