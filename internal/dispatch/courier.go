@@ -27,6 +27,12 @@ func (c *courier) take(parent context.Context, delivery lane.Delivery) {
 	c.carries = delivery
 }
 
+// abort cuts the attempt under way off.
+func (c *courier) abort() {
+	c.cut = true
+	c.cancel()
+}
+
 // land ends the attempt under way.
 func (c *courier) land() {
 	if c.landed != nil {
@@ -58,10 +64,14 @@ func (d *Dispatcher) Review(now time.Time, tenant store.TenantKey) {
 // tenant. Those that do not end within patience are cut off, uncounted. It returns the
 // error of ctx where that ends before an adapter has let go.
 func (d *Dispatcher) Cut(ctx context.Context, tenant store.TenantKey, gone func(store.EventKey) bool, patience time.Duration) error {
+	return d.cut(ctx, func(of *lane.Delivery) bool { return of.Tenant == tenant && gone(of.Event) }, patience)
+}
+
+func (d *Dispatcher) cut(ctx context.Context, which func(*lane.Delivery) bool, patience time.Duration) error {
 	waits := make(map[*courier]chan struct{})
 	d.mu.Lock()
 	for c := range d.couriers {
-		if c.carries.Tenant == tenant && gone(c.carries.Event) {
+		if which(&c.carries) {
 			if c.landed == nil {
 				c.landed = make(chan struct{})
 			}
@@ -77,8 +87,7 @@ func (d *Dispatcher) Cut(ctx context.Context, tenant store.TenantKey, gone func(
 		defer d.mu.Unlock()
 		for c, landed := range waits {
 			if c.landed == landed {
-				c.cut = true
-				c.cancel()
+				c.abort()
 			}
 		}
 	})

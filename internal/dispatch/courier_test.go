@@ -48,6 +48,7 @@ func TestCutWaitsForAttemptsThatEndSoon(t *testing.T) {
 		if err := d.Cut(t.Context(), 1, odd, time.Minute); err != nil || time.Since(start) != 0 {
 			t.Errorf("%v after %v, want nil at once: nothing is in flight", err, time.Since(start))
 		}
+		synctest.Wait() // for the third
 		if count, _ := out.Waiting(); count != 3 {
 			t.Errorf("%d outcomes, want 3", count)
 		}

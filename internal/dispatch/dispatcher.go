@@ -46,6 +46,7 @@ type Dispatcher struct {
 	sender    Sender
 	outcomes  *outcome.Queue
 	log       *slog.Logger
+	share     *Share // nil where all tenants are its own
 
 	mu    sync.Mutex
 	board *lane.Board
@@ -72,9 +73,13 @@ func New(limits lane.Limits, backlog Backlog, endpoints Endpoints, sender Sender
 // Recover finds the endpoints that have open deliveries or sends in the store. It must be done
 // before any event is accepted, as those must come behind.
 func (d *Dispatcher) Recover(ctx context.Context) error {
+	return d.recover(ctx, d.backlog.Lanes)
+}
+
+func (d *Dispatcher) recover(ctx context.Context, list func(context.Context, store.EndpointKey, int) ([]store.Lane, error)) error {
 	const limit = 1000
 	for after := store.EndpointKey(0); ; {
-		lanes, err := d.backlog.Lanes(ctx, after, limit)
+		lanes, err := list(ctx, after, limit)
 		if err != nil {
 			return err
 		}
@@ -99,7 +104,7 @@ func (d *Dispatcher) Committed(now time.Time, accepted []lane.Delivery, recorded
 		delivery, out := recorded[i].Delivery, &recorded[i].Outcome
 		d.board.Record(now, delivery, out.RetryAt)
 		if delivery.Send != 0 && out.Attempt != nil && out.Attempt.Succeeded { // which ends it
-			d.board.Drop(now, delivery.Endpoint, delivery.Event)
+			d.board.Drop(now, delivery.Endpoint, delivery.Event, 0)
 		}
 	}
 	for _, delivery := range accepted {
@@ -124,7 +129,7 @@ func (d *Dispatcher) Drop(now time.Time, deliveries []store.DeliveryRef) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, of := range deliveries {
-		d.board.Drop(now, of.Endpoint, of.Event)
+		d.board.Drop(now, of.Endpoint, of.Event, 0)
 	}
 	d.start() // others may have waited for them
 }
@@ -238,8 +243,8 @@ func (d *Dispatcher) Run(ctx context.Context, grace time.Duration) {
 // start begins the attempts that may begin now, and rings for what else the Board wants.
 // The mutex is held.
 func (d *Dispatcher) start() {
-	for d.sending != nil {
-		delivery, given := d.board.Begin(time.Now())
+	for {
+		delivery, given := d.begin(time.Now())
 		if !given {
 			break
 		}
@@ -302,9 +307,8 @@ func (d *Dispatcher) next(now time.Time, c *courier, ended outcome.Done, result 
 		}
 		d.board.Postpone(now, ended.Delivery, now.Add(pause))
 	}
-	begun, given := lane.Delivery{}, false
+	begun, given := d.begin(now)
 	if d.sending != nil {
-		begun, given = d.board.Begin(now)
 		d.ring()
 	}
 	if !given {

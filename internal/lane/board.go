@@ -26,6 +26,11 @@ type Board struct {
 	wanting queue[*lane]
 	paused  bool
 
+	// holdings is how it stands to the tenants of each bucket; nil is that all are its own.
+	holdings []holding
+	left     map[store.EndpointKey]*lane // those of lanes
+	lastPage uint64
+
 	rows       int
 	bytes      int64
 	flying     int
@@ -39,25 +44,16 @@ func New(limits Limits) *Board {
 		lanes:  make(map[store.EndpointKey]*lane),
 		turns:  turns{tenants: make(map[store.TenantKey]*tenantTurns)},
 		crowd:  newCrowd(limits.Attempts),
+		left:   make(map[store.EndpointKey]*lane),
 	}
-}
-
-// Recover says that an endpoint may have open deliveries and sends of any kind in the store.
-func (b *Board) Recover(now time.Time, tenant store.TenantKey, endpoint store.EndpointKey) {
-	b.tick(now)
-	l := b.lane(tenant, endpoint)
-	const lowest = 1 // no key is lower
-	l.skip(lowest)
-	l.from = lowest
-	l.spill(WaitingPage, now)
-	l.spill(SendPage, now)
-	b.settle(l)
 }
 
 // Offer brings in a fresh delivery that was just stored. For one endpoint the numbers
 // must ascend from call to call. Settings that are not known yet come with a page.
 func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
-	b.tick(now)
+	if b.seeks(now, &d) {
+		return
+	}
 	l := b.lane(d.Tenant, d.Endpoint)
 	b.configure(l, settings)
 	if _, held := l.held[d.ref()]; held {
@@ -74,7 +70,9 @@ func (b *Board) Offer(now time.Time, d Delivery, settings Settings) {
 
 // Await brings in what was just stored and is not fresh: a delivery that waits, or a send.
 func (b *Board) Await(now time.Time, d Delivery, settings Settings) {
-	b.tick(now)
+	if b.seeks(now, &d) {
+		return
+	}
 	l := b.lane(d.Tenant, d.Endpoint)
 	b.configure(l, settings)
 	if _, held := l.held[d.ref()]; held {
@@ -82,6 +80,17 @@ func (b *Board) Await(now time.Time, d Delivery, settings Settings) {
 	}
 	b.await(l, d)
 	b.settle(l)
+}
+
+// seeks says that what was just stored need not be taken in: its tenant is somebody else's,
+// or its lane is read from the store.
+func (b *Board) seeks(now time.Time, d *Delivery) bool {
+	b.tick(now)
+	if b.holdings == nil || b.owns(d.Tenant) && !b.recovering(d.Tenant) {
+		return false
+	}
+	b.Recover(now, d.Tenant, d.Endpoint)
+	return true
 }
 
 // await holds something that waits, if it may be held.
@@ -97,14 +106,14 @@ func (b *Board) await(l *lane, d Delivery) {
 
 // Has says whether there is a lane of an endpoint, which Configure would change.
 func (b *Board) Has(endpoint store.EndpointKey) bool {
-	_, found := b.lanes[endpoint]
-	return found
+	l, found := b.lanes[endpoint]
+	return found && !l.left
 }
 
 // EndpointsOf lists the endpoints of a tenant that have a lane. It looks at all lanes.
 func (b *Board) EndpointsOf(tenant store.TenantKey) (endpoints []store.EndpointKey) {
 	for endpoint, l := range b.lanes {
-		if l.tenant == tenant {
+		if l.tenant == tenant && !l.left {
 			endpoints = append(endpoints, endpoint)
 		}
 	}
@@ -115,7 +124,7 @@ func (b *Board) EndpointsOf(tenant store.TenantKey) (endpoints []store.EndpointK
 // Configure changes how an endpoint is sent to, from the next attempt on.
 func (b *Board) Configure(now time.Time, endpoint store.EndpointKey, settings Settings) {
 	b.tick(now)
-	if l, found := b.lanes[endpoint]; found {
+	if l, found := b.lanes[endpoint]; found && !l.left {
 		if l.page != nil {
 			l.page.configured = true
 		}
@@ -128,7 +137,7 @@ func (b *Board) Configure(now time.Time, endpoint store.EndpointKey, settings Se
 // it until a page has brought its settings.
 func (b *Board) Doubt(now time.Time, endpoint store.EndpointKey) {
 	b.tick(now)
-	if l, found := b.lanes[endpoint]; found {
+	if l, found := b.lanes[endpoint]; found && !l.left {
 		l.doubtful = true
 		if l.page != nil {
 			l.page.configured = true
@@ -194,7 +203,7 @@ func (b *Board) begin(l *lane) Delivery {
 func (b *Board) Finish(now time.Time, d Delivery, result Result) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
-	if !result.Ends && d.Send == 0 {
+	if d.Send == 0 && (!result.Ends || l.held[d.ref()] == outBefore) {
 		l.unsettled++
 	}
 	b.land(l, d, result)
@@ -210,12 +219,15 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 	if l.page != nil {
 		l.page.recorded[d.ref()] = struct{}{}
 	}
-	if !retryAt.IsZero() && d.Send == 0 {
+	at := l.held[d.ref()]
+	if d.Send == 0 && (!retryAt.IsZero() || at == outBefore) {
 		l.unsettled--
 	}
-	dropped := l.held[d.ref()] == outNoMore
 	b.release(l, d)
-	if !retryAt.IsZero() && !dropped {
+	switch {
+	case at == outBefore && !l.left:
+		b.spillAll(l) // others may have made something else of it
+	case at == out && !retryAt.IsZero():
 		d.Tried++
 		d.Due, d.Payload = retryAt, nil
 		b.await(l, d)
@@ -229,9 +241,12 @@ func (b *Board) Postpone(now time.Time, d Delivery, until time.Time) {
 	b.tick(now)
 	l := b.lanes[d.Endpoint]
 	b.unrecorded--
-	dropped := l.held[d.ref()] == outNoMore
+	at := l.held[d.ref()]
 	b.release(l, d)
-	if !dropped {
+	switch at {
+	case outBefore:
+		b.comeBack(l, &d)
+	case out:
 		d.Due, d.Payload, d.Ending = later(d.Due, until), nil, false
 		b.hold(l, d)
 		b.wait(l, d)
@@ -245,7 +260,9 @@ func (b *Board) land(l *lane, d Delivery, result Result) {
 	b.flying--
 	b.crowd.end(l)
 	landed := l.land(d.ref())
-	l.learn(b.now, result, landed)
+	if !l.left {
+		l.learn(b.now, result, landed)
+	}
 	if result.Verdict != Nothing {
 		b.crowd.judge(l, result.Verdict != Timeout && b.now.Sub(landed.began) <= slowAfter)
 	}
@@ -325,7 +342,7 @@ func (b *Board) configure(l *lane, settings Settings) {
 	case !l.settings.known():
 		l.room = settings.Concurrency
 		if settings.Rate > 0 { // a new owner begins without a token
-			l.pace.next = b.born.Add(interval(settings.Rate))
+			l.pace.next = b.since(l.tenant).Add(interval(settings.Rate))
 		}
 	case l.room >= l.settings.Concurrency:
 		l.room = settings.Concurrency
@@ -345,9 +362,13 @@ func (b *Board) configure(l *lane, settings Settings) {
 // settle gives a lane that has changed its place in the turns, the pages and the wakes,
 // or lets it go.
 func (b *Board) settle(l *lane) {
+	if l.left {
+		b.bid(l)
+		return
+	}
 	b.bury(l)
 	if !l.crowded && l.ready(b.now) {
-		b.turns.add(l, b.born)
+		b.turns.add(l, b.since)
 	}
 	b.want(l)
 	if l.idle() {

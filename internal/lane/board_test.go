@@ -342,8 +342,8 @@ func TestWhatWasDroppedLeavesItsPlaceToOthers(t *testing.T) {
 	if _, given := b.Begin(noon); given {
 		t.Fatal("something is sent before event 1 has ended")
 	}
-	b.Drop(noon, 1, 1)
-	b.Drop(noon, 1, 3)
+	b.Drop(noon, 1, 1, 0)
+	b.Drop(noon, 1, 3, 0)
 	for _, want := range []store.EventKey{2, 4} {
 		if d := send(t, b, noon, Success, time.Time{}); d.Event != want {
 			t.Fatalf("event %d is sent, want %d", d.Event, want)
@@ -351,7 +351,7 @@ func TestWhatWasDroppedLeavesItsPlaceToOthers(t *testing.T) {
 	}
 	before := b.Stats().Rows
 	for event := store.EventKey(100); event <= 200; event++ {
-		b.Drop(noon, 1, event)
+		b.Drop(noon, 1, event, 0)
 	}
 	if rows := b.Stats().Rows; rows > before-80 {
 		t.Errorf("%d deliveries are held after 101 of %d were dropped", rows, before)
@@ -377,7 +377,7 @@ func TestOrderDoesNotWaitForWhatWasDroppedBeyondMemory(t *testing.T) {
 	b.Offer(noon, Delivery{Tenant: 2, Endpoint: 2, Event: 3}, ordered) // takes the room
 	b.Finish(noon, d, Result{Verdict: Failure})
 	b.Record(noon, d, noon.Add(time.Hour))
-	b.Drop(noon, 1, 1)
+	b.Drop(noon, 1, 1, 0)
 	var got []store.EventKey
 	for range 10 {
 		for request, wanted := b.TakePage(); wanted; request, wanted = b.TakePage() {
@@ -464,4 +464,29 @@ func TestReceiversWishIsKeptWhileNothingIsToBeSent(t *testing.T) {
 	}
 	b.Advance(quiet)
 	send(t, b, quiet, Success, time.Time{})
+}
+
+func TestPageFromBeforeATenantWasLetGoOfIsThrownAway(t *testing.T) {
+	b := New(Limits{Attempts: 10, Unrecorded: 10, Rows: 100, Bytes: 1000, Page: 10})
+	b.Share()
+	its := []store.Bucket{store.BucketOf(1)}
+	take := func() PageRequest {
+		b.Own(noon, its)
+		b.Recover(noon, 1, 1)
+		b.Owned(its)
+		request, wanted := b.TakePage()
+		if !wanted {
+			t.Fatal("no page is wanted")
+		}
+		return request
+	}
+	old := Page{PageRequest: take(), Settings: Settings{Concurrency: 1}}
+	old.Deliveries = []Delivery{{Tenant: 1, Endpoint: 1, Event: 7, Due: noon.Add(-time.Hour)}}
+	b.Disown(noon, its)
+	b.PutPage(noon, old)
+	take()
+	b.PutPage(noon, old)
+	if d, given := b.Begin(noon); given {
+		t.Errorf("event %d of the old page is sent", d.Event)
+	}
 }

@@ -6,16 +6,16 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-// Drop lets go of an event's delivery that is not open in the store any more, though it
-// was not the outcome of an attempt that ended it. What is in flight goes on, and does not
-// come back.
-func (b *Board) Drop(now time.Time, endpoint store.EndpointKey, event store.EventKey) {
+// Drop lets go of an event's delivery, or of a send, if that is not 0, which is not open in
+// the store any more, though it was not the outcome of an attempt that ended it. What is in
+// flight goes on, and does not come back.
+func (b *Board) Drop(now time.Time, endpoint store.EndpointKey, event store.EventKey, send store.SendKey) {
 	b.tick(now)
 	l, found := b.lanes[endpoint]
-	if !found {
+	if !found || l.left {
 		return
 	}
-	of := ref(event)
+	of := (&Delivery{Event: event, Send: send}).ref()
 	if l.page != nil {
 		l.page.recorded[of] = struct{}{}
 	}
@@ -51,8 +51,10 @@ func (b *Board) bury(l *lane) {
 	if l.dropped > max(few, len(l.held)/2) {
 		l.fresh.filter(open)
 		l.retries.filter(open)
+		l.sends.filter(open)
 		return
 	}
 	l.fresh.trim(open)
 	l.retries.trim(open)
+	l.sends.trim(open)
 }

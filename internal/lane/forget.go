@@ -31,22 +31,19 @@ func (b *Board) Forget(now time.Time, tenant store.TenantKey, gone func(store.Ev
 	}
 }
 
-// Review is for where nobody knows what of a tenant is open: all that is held, and not in
-// flight, is let go of, and what is open is read again. All, as what is read again would
-// else come behind what was accepted after it.
-func (b *Board) Review(now time.Time, tenant store.TenantKey) {
-	b.tick(now)
-	for _, endpoint := range b.EndpointsOf(tenant) {
-		b.forget(b.lanes[endpoint], func(store.EventKey) bool { return true })
-		b.Recover(now, tenant, endpoint)
-	}
-}
-
 func (b *Board) forget(l *lane, gone func(store.EventKey) bool) {
 	if l.page != nil {
 		l.page.gone = append(l.page.gone, gone)
 	}
-	open := func(d *Delivery) bool {
+	open := b.open(l, gone)
+	l.fresh.filter(open)
+	l.retries.filter(open)
+	l.sends.filter(open)
+}
+
+// open is for the filter of a queue: it lets go of what is gone, and of what was dropped.
+func (b *Board) open(l *lane, gone func(store.EventKey) bool) func(*Delivery) bool {
+	return func(d *Delivery) bool {
 		if l.held[d.ref()] == queuedNoMore {
 			l.dropped--
 		} else if !gone(d.Event) {
@@ -55,7 +52,4 @@ func (b *Board) forget(l *lane, gone func(store.EventKey) bool) {
 		b.release(l, *d)
 		return false
 	}
-	l.fresh.filter(open)
-	l.retries.filter(open)
-	l.sends.filter(open)
 }

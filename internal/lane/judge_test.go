@@ -62,9 +62,12 @@ func (w *world) judgeStart(d *Delivery, r *row) {
 // judgeOrder wants what was accepted before to have been sent or ended: all of it that was
 // not opened later, and before a fresh delivery also all that waits.
 func (w *world) judgeOrder(d *Delivery, r *row, j *judge) {
+	if r.ahead {
+		return
+	}
 	for of, other := range w.rows[d.Endpoint] {
 		event := store.EventKey(of)
-		if other == r || other.send || other.dropped || other.sent || event <= j.ordered {
+		if other == r || other.send || other.dropped || other.sent || other.elsewhere || other.late || event <= j.ordered {
 			continue
 		}
 		if !r.opening && !other.opening && event < d.Event {

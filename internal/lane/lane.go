@@ -35,7 +35,7 @@ type lane struct {
 
 	flights []flight
 	// unsettled counts attempts of deliveries that are over and whose delivery is to wait,
-	// as soon as that is recorded.
+	// as soon as that is recorded, or may be to wait.
 	unsettled int
 	// room is how many attempts the endpoint bears: fewer than its Concurrency after it
 	// timed out or asked for less.
@@ -49,6 +49,9 @@ type lane struct {
 	page      *pageInFlight // nil when none was asked for
 	lastPage  PageKind
 	pageAfter time.Time // a page failed: not again before this
+
+	// left says that the tenant was let go of: there is only what is out.
+	left bool
 
 	queued   bool // has a place in the turns
 	crowded  bool // waits for a place among the attempts that may be slow
@@ -66,6 +69,7 @@ const (
 	out                       // given out, and not recorded yet
 	queuedNoMore              // dropped, and to be left out when its turn comes
 	outNoMore                 // dropped while it was out
+	outBefore                 // out since before the lane was let go of
 )
 
 // flight is an attempt that has begun and not finished.
@@ -78,7 +82,8 @@ type flight struct {
 // pageInFlight notes what happened while a page was being read, since the reading may
 // have seen the time before or after.
 type pageInFlight struct {
-	kind PageKind
+	number uint64 // tells it apart from those that were asked for before
+	kind   PageKind
 	// recorded holds what was recorded or dropped meanwhile: what the page says of it may
 	// be out of date.
 	recorded map[ref]struct{}
@@ -86,7 +91,8 @@ type pageInFlight struct {
 	skipped store.EventKey
 	// spilled is the soonest due time of its kind that went to the store alone meanwhile.
 	spilled time.Time
-	// gone says of which events nothing is open any more since meanwhile.
+	// gone says of which events nothing is open any more since meanwhile, or is to be read
+	// again.
 	gone []func(store.EventKey) bool
 	// configured says that the settings changed meanwhile: those of the page may be old.
 	configured bool
@@ -212,7 +218,7 @@ func (l *lane) learn(now time.Time, result Result, landed flight) {
 
 // skip notes that a fresh delivery is in the store alone.
 func (l *lane) skip(event store.EventKey) {
-	if !l.behind {
+	if !l.behind || event < l.from {
 		l.behind, l.from = true, event
 	}
 	if l.page != nil && (l.page.skipped == 0 || event < l.page.skipped) {

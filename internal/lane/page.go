@@ -41,6 +41,8 @@ type PageRequest struct {
 	Limit int
 	// Bytes is the most of payloads to bring along; further deliveries come without.
 	Bytes int64
+
+	number uint64
 }
 
 // Page is what the store had.
@@ -73,10 +75,11 @@ func (b *Board) TakePage() (PageRequest, bool) {
 			b.settle(l)
 			continue
 		}
-		l.page = &pageInFlight{kind: kind, recorded: make(map[ref]struct{})}
+		b.lastPage++
+		l.page = &pageInFlight{number: b.lastPage, kind: kind, recorded: make(map[ref]struct{})}
 		request := PageRequest{
 			Tenant: l.tenant, Endpoint: l.endpoint, Kind: kind, From: l.from,
-			Limit: b.pageRows(), Bytes: max(0, b.limits.Bytes-b.bytes) / shareOfFree,
+			Limit: b.pageRows(), Bytes: max(0, b.limits.Bytes-b.bytes) / shareOfFree, number: b.lastPage,
 		}
 		if kind != SettingsPage {
 			l.lastPage = kind
@@ -122,10 +125,14 @@ func (l *lane) wantsKind(kind PageKind, now time.Time, rows int) bool {
 	return l.waits(kind).wantsPage(now, l.settings.Closed, rows)
 }
 
-// PutPage takes in what was read for a page request.
+// PutPage takes in what was read for a page request, unless its tenant was let go of
+// meanwhile.
 func (b *Board) PutPage(now time.Time, page Page) {
 	b.tick(now)
-	l := b.lanes[page.Endpoint]
+	l, found := b.lanes[page.Endpoint]
+	if !found || l.page == nil || l.page.number != page.number {
+		return
+	}
 	during := l.page
 	l.page = nil
 	if !page.Failed && !during.configured {

@@ -33,6 +33,9 @@ func (q *queue[T]) pop() T {
 // peek returns the oldest item; there must be one.
 func (q *queue[T]) peek() T { return q.ring[q.head] }
 
+// last returns the newest item; there must be one.
+func (q *queue[T]) last() T { return q.ring[(q.head+q.size-1)%len(q.ring)] }
+
 // trim removes items from the front up to the first that keep says yes to.
 func (q *queue[T]) trim(keep func(*T) bool) {
 	for q.size > 0 && !keep(&q.ring[q.head]) {

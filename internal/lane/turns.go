@@ -2,6 +2,8 @@ package lane
 
 import (
 	"container/heap"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -22,7 +24,7 @@ type tenantTurns struct {
 }
 
 // add gives a lane a place, unless it has one.
-func (t *turns) add(l *lane, born time.Time) {
+func (t *turns) add(l *lane, since func(store.TenantKey) time.Time) {
 	if l.queued {
 		return
 	}
@@ -31,7 +33,7 @@ func (t *turns) add(l *lane, born time.Time) {
 	if !found {
 		of = &tenantTurns{tenant: l.tenant}
 		if l.settings.TenantRate > 0 { // a new owner begins without a token
-			of.pace.next = born.Add(interval(l.settings.TenantRate))
+			of.pace.next = since(l.tenant).Add(interval(l.settings.TenantRate))
 		}
 		t.tenants[l.tenant] = of
 		t.order.push(of)
@@ -97,6 +99,14 @@ func (t *turns) spend(l *lane, now time.Time) {
 		return
 	}
 	of.pace.take(now, l.settings.TenantRate)
+}
+
+// disown forgets the tenants that are owned no more.
+func (t *turns) disown(owned func(store.TenantKey) bool) {
+	t.order.filter(func(of **tenantTurns) bool { return owned((*of).tenant) })
+	t.resting = slices.DeleteFunc(t.resting, func(of *tenantTurns) bool { return !owned(of.tenant) })
+	heap.Init(&t.resting)
+	maps.DeleteFunc(t.tenants, func(tenant store.TenantKey, _ *tenantTurns) bool { return !owned(tenant) })
 }
 
 // rouse lets tenants take turns again that have rested.

@@ -41,6 +41,7 @@ type world struct {
 	gone     map[store.TenantKey][]func(store.EventKey) bool
 	made     int
 	ended    int
+	*sharing // nil where the Board has all tenants
 }
 
 type done struct {
@@ -62,6 +63,13 @@ type row struct {
 	probe   bool
 	// closing says that it was given out to be ended without an attempt.
 	closing bool
+	// elsewhere was stored by somebody else, and the Board does not know of it.
+	elsewhere bool
+	// late was stored after what has higher numbers.
+	late bool
+	// ahead was out when its tenant was let go of, perhaps behind something that seemed to
+	// have ended, and is open again since nobody could record it.
+	ahead bool
 	// dropped is not open any more in the store, and known says that the Board was told.
 	dropped, known bool
 }
@@ -98,6 +106,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 // start begins anew over what is stored, as after a crash.
 func (w *world) start() {
 	w.board = New(w.limits)
+	w.share()
 	w.board.Pause(w.now, w.paused)
 	w.tell, w.sending, w.sent, w.pages = nil, nil, nil, nil
 	w.read = make(map[int]Page)
@@ -110,7 +119,7 @@ func (w *world) start() {
 			r.busy, r.sent, r.probe, r.closing, r.told = false, false, false, false, true
 		}
 		w.judges[ep] = &judge{settings: w.judges[ep].settings, ordered: w.judges[ep].ordered}
-		if len(w.rows[ep]) > 0 {
+		if len(w.rows[ep]) > 0 && w.sharing == nil {
 			w.board.Recover(w.now, w.tenants[ep], ep)
 		}
 	}
@@ -130,6 +139,9 @@ func (w *world) step() {
 		w.cancel()
 	case 6:
 		w.expunge()
+	}
+	if w.sharing != nil {
+		w.stepShared()
 	}
 	switch w.rand.IntN(18) {
 	case 0, 1:
@@ -200,7 +212,9 @@ func (w *world) accept() {
 			Payload: &store.Payload{Event: w.next, Body: make([]byte, w.rand.IntN(w.bodies))},
 		})
 	}
+	heard := w.takeSignals() // with the commit
 	w.stored(func() {
+		w.act(heard)
 		for _, d := range accepted {
 			w.board.Offer(w.now, d, w.judges[d.Endpoint].settings)
 		}
@@ -251,7 +265,9 @@ func (w *world) soon() time.Time {
 func (w *world) await(stored []Delivery) {
 	w.stored(func() {
 		for _, d := range stored {
-			w.rows[d.Endpoint][d.ref()].told = true
+			if r := w.rows[d.Endpoint][d.ref()]; r != nil { // else somebody has ended it
+				r.told = true
+			}
 			w.board.Await(w.now, d, w.judges[d.Endpoint].settings)
 		}
 	})
@@ -346,7 +362,7 @@ func (w *world) dropped(ep store.EndpointKey, events ...store.EventKey) {
 				delete(w.rows[ep], ref(event))
 			}
 		}
-		w.board.Drop(w.now, ep, event)
+		w.board.Drop(w.now, ep, event, 0)
 	}
 }
 
@@ -380,6 +396,9 @@ func (w *world) begin() {
 	}
 	r, open := w.rows[d.Endpoint][d.ref()]
 	what := fmt.Sprintf("endpoint %d event %d send %d", d.Endpoint, d.Event, d.Send)
+	if w.sharing != nil {
+		w.judgeShare(what, &d)
+	}
 	switch {
 	case !open, r.dropped && r.known:
 		w.t.Fatalf("%s is sent after it ended", what)
@@ -389,11 +408,11 @@ func (w *world) begin() {
 		w.t.Fatalf("%s: Tried = %d, want %d", what, d.Tried, r.tried)
 	case r.due.After(w.now) && !w.judges[d.Endpoint].settings.Closed:
 		w.t.Fatalf("%s is sent %v early", what, r.due.Sub(w.now))
-	case d.Due.IsZero() && d.Event < w.lastSent[d.Endpoint]:
+	case d.Due.IsZero() && d.Event < w.lastSent[d.Endpoint] && !r.elsewhere:
 		w.t.Fatalf("endpoint %d: fresh event %d is sent after %d", d.Endpoint, d.Event, w.lastSent[d.Endpoint])
 	}
 	if d.Due.IsZero() {
-		w.lastSent[d.Endpoint] = d.Event
+		w.lastSent[d.Endpoint] = max(w.lastSent[d.Endpoint], d.Event)
 	}
 	w.judgeStart(&d, r)
 	r.busy = true
@@ -418,7 +437,7 @@ func (w *world) finish() {
 	if r.probe {
 		j.probing, r.probe = false, false
 	}
-	if w.rand.IntN(10) == 0 {
+	if w.rand.IntN(10) == 0 || r.ahead && w.rand.IntN(2) == 0 {
 		if r.busy = false; r.known {
 			delete(w.rows[d.Endpoint], d.ref())
 		}
@@ -473,6 +492,8 @@ func (w *world) record() {
 	recovers := r.send && d.result.Verdict == Success
 	switch {
 	case r.dropped: // the store only logs it
+	case r.tried != d.Tried && d.result.Verdict != Success: // that too
+		r.sent = false
 	case d.result.Ends:
 		r.dropped = true
 		w.ended++
@@ -585,6 +606,9 @@ func (w *world) advance() {
 // drain lets everything happen that can, and wants all to end.
 func (w *world) drain() {
 	w.healthy, w.paused = true, false
+	if w.sharing != nil {
+		w.ownAll()
+	}
 	w.board.Pause(w.now, false)
 	for ep, j := range w.judges {
 		j.settings.Paused = false
@@ -603,6 +627,7 @@ func (w *world) drain() {
 		}
 		for range 20 {
 			w.tellNow()
+			w.hear()
 			w.takePage()
 			w.putPage()
 			w.begin()
