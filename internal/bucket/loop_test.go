@@ -91,6 +91,7 @@ func (e *engine) Buried() {
 	defer e.mu.Unlock()
 	clear(e.held)
 	e.buried++
+	e.is("it may begin, though it is buried", e.loop.Holds(), false)
 }
 
 func (e *engine) Suspended(suspended bool) {

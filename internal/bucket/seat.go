@@ -66,7 +66,6 @@ type Seat struct {
 
 	held    map[store.Bucket]struct{} // the engine sends for them
 	gaining []store.Bucket            // claimed, and not held yet
-	drained []store.Bucket            // lost, and not released yet
 
 	view   *store.View // nil where it is outdated by what was done since
 	done   int         // Actions that have begun or ended
@@ -143,7 +142,7 @@ func (s *Seat) watch(view *store.View, now Instant) {
 func (s *Seat) bury() {
 	s.Lease.void()
 	s.buried, s.view = true, nil
-	s.gaining, s.drained = nil, nil
+	s.gaining = nil
 }
 
 // Hurries says whether to beat at once, as there may be more to do.
@@ -166,8 +165,6 @@ func (s *Seat) next() Action {
 		return Action{Kind: Join, Member: s.as()}
 	case len(s.gaining) > 0:
 		return Action{Kind: Gain, Buckets: s.gaining}
-	case len(s.drained) > 0:
-		return Action{Kind: Release, Buckets: s.drained}
 	case s.view == nil:
 		return Action{}
 	}
@@ -288,12 +285,6 @@ func (s *Seat) Done(a Action, r Result) {
 		for _, bucket := range a.Buckets {
 			s.held[bucket] = struct{}{}
 		}
-	case Lose:
-		if s.drained = a.Buckets; s.resigned {
-			s.drained = nil // by what follows
-		}
-	case Release:
-		s.drained = nil // where it is not released, a view will tell
 	}
 }
 

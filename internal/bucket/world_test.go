@@ -389,7 +389,8 @@ func (w *world) fault(kinds []string) {
 	case "slow":
 		w.slow = w.now + long
 	case "set":
-		m.set += w.between(-time.Hour, time.Hour)
+		far := []time.Duration{time.Hour, 8 * time.Second}[w.rng.IntN(2)]
+		m.set += w.between(-far, far)
 		m.instant() // it does not stop within the same second
 	case "join":
 		w.start(store.Member{Delivers: !w.chance(4)})
