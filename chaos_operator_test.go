@@ -126,7 +126,7 @@ func (c *chaos) carryOut(what string, i int, a *chaosAsk, do func(eng *neohook.E
 	c.insist(fmt.Sprint(what, i), func(eng *neohook.Engine) error {
 		err := do(eng)
 		switch {
-		case isNotFound(err), errors.Is(err, neohook.ErrEndpointDisabled), errors.Is(err, neohook.ErrDeliveryEnded):
+		case isNotFound(err), errors.Is(err, neohook.ErrEndpointDisabled), errors.Is(err, neohook.ErrDeliveryEnded), errors.Is(err, neohook.ErrPayloadGone):
 			refused = true
 			return nil
 		case err != nil:
@@ -145,7 +145,7 @@ func (c *chaos) resend(i int, a *chaosAsk) {
 	c.carryOut("resend ", i, a, do)
 	if a.granted && c.one(4, "resend twice", i) {
 		c.insist(fmt.Sprint("resend again ", i), func(eng *neohook.Engine) error {
-			if err := do(eng); !isNotFound(err) { // the endpoint is deleted by now
+			if err := do(eng); !isNotFound(err) && !errors.Is(err, neohook.ErrPayloadGone) { // the endpoint is deleted by now
 				return err
 			}
 			return nil
@@ -181,7 +181,7 @@ func (c *chaos) judgeManual(fail func(string, ...any), event *chaosEvent, endpoi
 		}
 	}
 	off := !endpoint.disabled.began.IsZero() || !endpoint.deleted.began.IsZero() || endpoint.isGone || c.opts.DisableAfter >= 0
-	if off { // what waits when it is turned off ends unsent
+	if off || event.expunges { // what waits then ends unsent
 		granted = 0
 	}
 	if len(manual) < granted || len(manual) > most {

@@ -108,6 +108,7 @@ func (c *chaos) judge() {
 	for _, tenant := range c.tenants {
 		c.judgeCounts(tenant)
 	}
+	c.judgeExpunged()
 	if found, err := n.eng.Recount(c.t.Context()); err != nil || found.Wrong != 0 || found.Events < int64(len(c.events)) {
 		c.t.Errorf("a recount found %+v, %v", found, err)
 	}
@@ -217,7 +218,8 @@ func (c *chaos) routed(event *chaosEvent, endpoint *chaosEndpoint) (must, may bo
 		return false, false
 	}
 	off := endpoint.disabled.doneBefore(from) && endpoint.enabled.begunAfter(to) || endpoint.deleted.doneBefore(from)
-	always := endpoint.created.doneBefore(from) && endpoint.disabled.begunAfter(to) && endpoint.deleted.begunAfter(to) &&
+	// One that is deferred may be expunged, and so cancelled, before it is due.
+	always := (event.due.IsZero() || !event.expunges) && endpoint.created.doneBefore(from) && endpoint.disabled.begunAfter(to) && endpoint.deleted.begunAfter(to) &&
 		!endpoint.isGone && c.opts.DisableAfter < 0
 	return always, !off
 }
@@ -285,15 +287,13 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 	succeeded, resent := slices.ContainsFunc(logged, succeeds), slices.ContainsFunc(manual, succeeds)
 	cancels := asksFor(c.cancels, event, endpoint)
 	_, to := c.routing(event)
-	asked := d.State == webhook.Cancelled && d.Reason == webhook.CancelAsked
+	asked := d.State == webhook.Cancelled && (d.Reason == webhook.CancelAsked || d.Reason == webhook.PayloadExpunged)
 	last := 0
 	if len(logged) > 0 {
 		last = logged[len(logged)-1].StatusCode
 	}
-	// What ends it from elsewhere counts no attempt that is in flight just then; and where
-	// nobody knows whether it was cancelled, its lane does not either.
-	unsure := asked && slices.ContainsFunc(cancels, func(a *chaosAsk) bool { return a.unsure })
-	if ended := asked || resent; !unsure && d.Tried != len(logged) && (!ended || d.Tried != len(logged)-1) {
+	// What ends it from elsewhere counts no attempt that is in flight just then.
+	if ended := asked || resent; d.Tried != len(logged) && (!ended || d.Tried != len(logged)-1) {
 		fail("%d attempts are counted, %d logged", d.Tried, len(logged))
 	}
 	switch {
@@ -308,7 +308,7 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 	}
 	const told = 30 * time.Second // a store that stalls keeps the lanes from knowing
 	for _, l := range logged {
-		if !unsure && l.StartedAt.After(d.EndedAt.Add(told)) {
+		if l.StartedAt.After(d.EndedAt.Add(told)) {
 			fail("attempt %d was made %v after it had ended", l.Number, l.StartedAt.Sub(d.EndedAt))
 		}
 	}
@@ -332,6 +332,8 @@ func (c *chaos) judgeEnd(fail func(string, ...any), d store.DeliveryRecord, logg
 		switch d.Reason {
 		case webhook.ReceiverGone:
 			right = last == 410
+		case webhook.PayloadExpunged:
+			right = event.expunges
 		case webhook.CancelAsked:
 			right = slices.ContainsFunc(cancels, func(a *chaosAsk) bool { return a.granted || a.unsure })
 		case webhook.EndpointDisabled:

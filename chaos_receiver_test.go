@@ -283,6 +283,7 @@ func (c *chaos) begin(n *node, delivery *webhook.Delivery, ep *webhook.Endpoint)
 	e.inFlight[n.number]++
 	a := &chaosAttempt{node: n, endpoint: e, event: delivery.Event, number: delivery.Attempt, began: now}
 	c.attempts = append(c.attempts, a)
+	c.judgeBegun(what, delivery.Event)
 	if payload := c.payload(delivery.Event); payload != "" && payload != string(delivery.Payload) {
 		c.t.Errorf("%s: it arrives as %q, published as %q", what, delivery.Payload, payload)
 	}

@@ -51,6 +51,7 @@ type chaos struct {
 	pauses    []*chaosPause
 	resends   []*chaosAsk
 	cancels   []*chaosAsk
+	expunges  []*chaosEvent
 
 	mu       sync.Mutex
 	node     *node // nil between two
@@ -72,6 +73,8 @@ type chaosEvent struct {
 	began, acked time.Time
 	got          webhook.Event
 	due          time.Time // of a deferred one
+	expunges     bool      // its payload is expunged
+	expunged     span
 }
 
 // routing is when an event is matched to endpoints, at the earliest and at the latest.
@@ -161,6 +164,9 @@ func runChaos(t *testing.T, seed uint64) {
 	for i, cancel := range c.cancels {
 		actors.Go(func() { c.cancel(i, cancel) })
 	}
+	for i, event := range c.expunges {
+		actors.Go(func() { c.expunge(i, event) })
+	}
 	time.Sleep(time.Until(c.start.Add(troubled)))
 	c.mu.Lock()
 	c.trouble = false
@@ -201,6 +207,7 @@ func (c *chaos) plan() {
 		})
 	}
 	c.planOperators()
+	c.planExpunges()
 }
 
 // node is one engine's life: a process.
@@ -328,7 +335,7 @@ func (n *node) fault(ctx context.Context, operation string, moment memstore.Mome
 		n.die()
 		return memstore.Crash
 	}
-	commit := operation == "Commit" || operation == "InsertSends" || operation == "Cancel"
+	commit := operation == "Commit" || operation == "InsertSends" || operation == "Cancel" || operation == "ExpungePayload"
 	switch kind := n.draw(100, "kind", on); {
 	case kind < 6 && commit && (moment == memstore.After || n.one(3, "unknown", on)):
 		return store.ErrCommitUnknown

@@ -28,6 +28,8 @@ var mistakes = map[string]planted.Mistake{
 	"the store does not keep idempotency keys":             {"store/memstore/commit.go", "db.once[a.Once.Hash] = made{body: a.Once.Body, ttl: a.Once.TTL,", "_ = made{body: a.Once.Body, ttl: a.Once.TTL,"},
 	"a send that succeeds leaves its delivery in memory":   {"internal/dispatch/dispatcher.go", "if delivery.Send != 0 && out.Attempt", "if false && out.Attempt"},
 	"the lane does not hear of a cancelling":               {"cancel.go", "o.engine.lanes.Drop(time.Now(), []store.DeliveryRef{ref})", "_ = time.Now"},
+	"the lane does not hear of an expunge":                 {"internal/retention/expunge.go", "k.Lanes.Forget(time.Now(), tenant, gone)", ""},
+	"what was expunged is sent by what is in flight":       {"internal/retention/expunge.go", "err := k.Lanes.Cut(ctx, tenant, gone, patience)", "err := error(nil)"},
 	"a repeated resend sends again":                        {"send.go", "[]store.Send{send}, nil, once)", "[]store.Send{send}, nil, nil)"},
 	"a send of an unknown commit is not looked for":        {"internal/commit/do.go", "w.lanes.Reread(time.Now(), c.concerned)", "_ = time.Now"},
 	"a change that could not be read is forgotten":         {"internal/dispatch/dispatcher.go", "d.board.Doubt(time.Now(), unread)", "_ = unread"},
