@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"

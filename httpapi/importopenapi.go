@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/httpapi/openapi"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
 	"github.com/neohook/neohook/webhook"
