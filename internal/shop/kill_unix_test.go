@@ -3,17 +3,15 @@
 package shop
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/adapter/memadapter"
+	"github.com/neohook/neohook/internal/killed"
 )
 
 // TestKilledShopTellsOfItsOrdersOnceEach kills a program with SIGKILL while four of its
@@ -21,7 +19,7 @@ import (
 // over the same database. In the end each order that is stored was told of once, each that
 // was acknowledged is stored, and none that was given up is.
 func TestKilledShopTellsOfItsOrdersOnceEach(t *testing.T) {
-	if folder := os.Getenv("NEOHOOK_TEST_KILLED"); folder != "" {
+	if folder := killed.Place(); folder != "" {
 		sellForever(t, folder, openers[os.Getenv("NEOHOOK_TEST_STORE")])
 	}
 	for name, open := range openers {
@@ -88,33 +86,16 @@ func sellForever(t *testing.T, folder string, open opener) {
 	selling.Wait()
 }
 
-// kill starts a program, kills it after so many lines, and returns what it has printed.
+// kill lets a program run, kills it after so many orders, and returns which they were.
 func kill(t *testing.T, folder, name string, lines int) (numbers []int64) {
 	t.Helper()
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.Split(t.Name(), "/")[0]+"$") //nolint:gosec // this test
-	child.Env = append(os.Environ(), "NEOHOOK_TEST_KILLED="+folder, "NEOHOOK_TEST_STORE="+name)
-	child.Stderr = os.Stderr
-	output, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for scanner := bufio.NewScanner(output); scanner.Scan(); {
+	environment := append(opened(t, name), "NEOHOOK_TEST_STORE="+name)
+	for _, line := range killed.After(t, folder, lines, environment...) {
 		var number int64
-		if _, err := fmt.Sscanf(scanner.Text(), "order %d", &number); err != nil {
-			t.Errorf("the program says %q", scanner.Text())
-			continue
+		if _, err := fmt.Sscanf(line, "order %d", &number); err != nil {
+			t.Errorf("the program says %q", line)
 		}
-		if numbers = append(numbers, number); len(numbers) == lines {
-			if err := child.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := child.Wait(); err == nil || len(numbers) < lines {
-		t.Fatalf("the program ended with %v after %d lines, it was to be killed after %d", err, len(numbers), lines)
+		numbers = append(numbers, number)
 	}
 	return numbers
 }

@@ -31,6 +31,9 @@ type opener func(t testing.TB, folder string) *shop
 // openers has the stores.
 var openers = map[string]opener{"sqlite": openSQLite}
 
+// opened returns what a process needs in its environment to open shops of that kind.
+func opened(testing.TB, string) []string { return nil }
+
 func openSQLite(t testing.TB, folder string) *shop {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), filepath.Join(folder, "shop.db"))
