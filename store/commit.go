@@ -120,7 +120,9 @@ const (
 	UIDTaken
 	// TenantGone is for a tenant that does not exist any more.
 	TenantGone
-	// Rerouted was matched against Routes that have changed: match again, and commit anew.
+	// Rerouted was matched against Routes that have changed: match again, and commit anew. So
+	// it is of one that would have to wait for another node, which has its Once or UID and has
+	// not ended its transaction.
 	Rerouted
 )
 
