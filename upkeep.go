@@ -3,11 +3,14 @@ package neohook
 import (
 	"context"
 	"time"
+
+	"github.com/neohook/neohook/store"
 )
 
 const (
-	// countsUpkeep is how often the upkeep of what is counted is looked after.
-	countsUpkeep = 5 * time.Minute
+	// countsUpkeep is how often the upkeep of what is counted is looked after. A store that
+	// folds its journal then only has this much of it to add up for a reader.
+	countsUpkeep = 10 * time.Second
 	// countsRest is between two parts of it, each of a few milliseconds: most of the time
 	// is for what is published and recorded.
 	countsRest = 50 * time.Millisecond
@@ -19,8 +22,9 @@ const (
 func (e *Engine) keepCounts(ctx context.Context) {
 	began, commits := time.Now(), uint64(0)
 	due, more := true, true // what an earlier Run has left
+	_, shared := e.store.(store.Cluster)
 	for rest(ctx, more) {
-		if newest := e.tally.commits.Load(); newest != commits {
+		if newest := e.tally.commits.Load(); newest != commits || shared { // other nodes count too
 			commits, due = newest, true
 		}
 		if !due {
