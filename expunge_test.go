@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -243,4 +244,77 @@ func TestExpungedBytesAreInNoFileOfARunningEngine(t *testing.T) {
 	cancel()
 	<-busy
 	stop()
+}
+
+// TestPayloadsAreExpungedTogether breaks off behind the first of three: what is done is not
+// sent, what is not is, and who asks again gets all of them done.
+func TestPayloadsAreExpungedTogether(t *testing.T) {
+	errDisk := errors.New("disk error")
+	for name, fault := range map[string]struct {
+		moment memstore.Moment
+		err    error
+		sent   int
+	}{
+		"nothing breaks":                   {memstore.Before, nil, 0},
+		"an error":                         {memstore.Before, errDisk, 2},
+		"a commit of unknown fate, stored": {memstore.After, store.ErrCommitUnknown, 1},
+		"a commit of unknown fate":         {memstore.Before, store.ErrCommitUnknown, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFakeTime(t, func(t *testing.T) {
+				st, adapter := memstore.New(), memadapter.New(memadapter.Reply{Delay: time.Minute})
+				calls := 0
+				st.Faults = func(_ context.Context, operation string, moment memstore.Moment) error {
+					if operation != "ExpungePayload" || moment != fault.moment {
+						return nil
+					}
+					if calls++; calls == 2 {
+						return fault.err
+					}
+					return nil
+				}
+				eng, _ := startFake(t, st, adapter, neohook.Options{})
+				createTenant(t, eng, "acme")
+				createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://acme.example", Concurrency: 1, Timeout: 5 * time.Minute})
+				publish(t, eng, "acme", `{}`)
+				var waiting []webhook.EventID
+				for range 3 {
+					waiting = append(waiting, publish(t, eng, "acme", `{}`).ID)
+				}
+				time.Sleep(time.Second)
+				ask := append(slices.Clone(waiting), "nobody", "msg_nonsense", waiting[0])
+				found, err := eng.ExpungePayloadsOf(t.Context(), "acme", ask)
+				if !errors.Is(err, fault.err) {
+					t.Fatalf("%v, want %v", err, fault.err)
+				}
+				if want := []bool{true, true, true, false, false, true}; fault.err == nil && !slices.Equal(found, want) {
+					t.Errorf("found %v, want %v", found, want)
+				}
+				time.Sleep(time.Hour)
+				sent := 0
+				for _, id := range waiting {
+					sent += len(begun(adapter, id, ""))
+				}
+				if sent != fault.sent {
+					t.Errorf("%d were sent, want %d", sent, fault.sent)
+				}
+				if _, err := eng.ExpungePayloadsOf(t.Context(), "acme", ask); err != nil {
+					t.Errorf("asked again: %v", err)
+				}
+				for _, id := range waiting {
+					if got := must[webhook.Event](t)(eng.Event(t.Context(), "acme", id)); got.Payload != nil {
+						t.Errorf("the payload is %s", got.Payload)
+					}
+				}
+			})
+		})
+	}
+	inFakeTime(t, func(t *testing.T) {
+		eng, _ := startFake(t, memstore.New(), memadapter.New(), neohook.Options{})
+		createTenant(t, eng, "acme")
+		_, err := eng.ExpungePayloadsOf(t.Context(), "acme", make([]webhook.EventID, neohook.MaxExpungedEvents+1))
+		wantFields(t, "too many", err, "events")
+		_, err = eng.ExpungePayloadsOf(t.Context(), "nobody", nil)
+		wantErr(t, "of nobody", err, neohook.ErrNotFound)
+	})
 }
