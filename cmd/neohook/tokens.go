@@ -24,7 +24,7 @@ type tokenCommands struct {
 	Revoke revokeCommand `cmd:"" help:"Revoke a token by its id."`
 }
 
-// keyset says what seals the secrets of a folder.
+// keysetSettings say what seals the secrets of a folder.
 type keysetSettings struct {
 	KeysetFile string `placeholder:"FILE" help:"File of the key set that seals secrets in the database. Default: beside the database, made at the first start."`
 	Keyset     string `placeholder:"JSON" secret:"" hidden:"" help:"The key set itself, a Tink keyset in JSON; wins over keyset-file."`

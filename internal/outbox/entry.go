@@ -83,8 +83,7 @@ func (p *Promoter) promote(ctx context.Context, rows []store.Announced, held map
 	for _, e := range todo {
 		held[e.owner()] = true
 	}
-	left, failed = p.settle(ctx, entries)
-	return left, failed
+	return p.settle(ctx, entries)
 }
 
 // settle deletes what is dropped, and counts.

@@ -209,7 +209,8 @@ func (rc *recount) rest(ctx context.Context) error {
 	return nil
 }
 
-// counted is the row of a query above: of which endpoint, and what event.
+// scanCounted reads what the rows of all queries above begin with: of which endpoint, and
+// what event.
 func scanCounted(r *row) (store.EndpointKey, countedEvent) {
 	return store.EndpointKey(r.int()), countedEvent{tenant: store.TenantKey(r.int()), eventType: r.text(), acceptedAt: r.int()}
 }
