@@ -48,6 +48,9 @@ func (o *Organisation) CancelDelivery(ctx context.Context, tenant webhook.Tenant
 		o.engine.lanes.Drop(time.Now(), []store.DeliveryRef{ref})
 		return nil
 	})
+	if err == nil {
+		o.engine.heard(ctx, owner.Key)
+	}
 	switch {
 	case err != nil:
 		return err

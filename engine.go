@@ -34,7 +34,8 @@ type Engine struct {
 	catalogue *catalogue.Table
 	gate      *gate.Gate
 	machinery
-	ran atomic.Bool
+	node *node // nil where the engine is alone on its store
+	ran  atomic.Bool
 	// creating has a place for the one who counts and stores an endpoint. It is a channel,
 	// so that who waits behind a store that stalls can give up.
 	creating chan struct{}
@@ -51,6 +52,10 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	cluster, err := opts.cluster(st)
+	if err != nil {
+		return nil, fmt.Errorf("neohook: %w", err)
 	}
 	records, instance, err := openInstance(ctx, st, opts)
 	if err != nil {
@@ -69,6 +74,9 @@ func New(ctx context.Context, st store.Store, opts Options) (*Engine, error) {
 	}
 	if err := e.assemble(); err != nil {
 		return nil, fmt.Errorf("neohook: %w", err)
+	}
+	if cluster != nil {
+		e.assembleNode(cluster)
 	}
 	e.paused.Store(instance.Paused)
 	e.lanes.Pause(time.Now(), instance.Paused)
@@ -152,6 +160,12 @@ func loadKeyset(st store.Store, opts Options, isNew bool) (*seal.Keyset, error) 
 // before whoever changed it is told. What is in memory for its endpoints acts on it when
 // it returns.
 func (e *Engine) changed(ctx context.Context, tenant store.TenantKey) {
+	e.changedHere(ctx, tenant)
+	e.heard(context.WithoutCancel(ctx), tenant)
+}
+
+// changedHere is changed as far as this node goes.
+func (e *Engine) changedHere(ctx context.Context, tenant store.TenantKey) {
 	var before []store.EndpointKey
 	if held := e.routes.Held(tenant); held != nil {
 		before = held.Keys()

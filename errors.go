@@ -69,6 +69,9 @@ const (
 	DiskFull Overload = "disk_full"
 	// RoutesChanging: the tenant's endpoints were changed again and again meanwhile.
 	RoutesChanging Overload = "routes_changing"
+	// Joining: the node was given up by the others, as it could not tell them that it lives,
+	// and is about to join them again; or it is ending.
+	Joining Overload = "joining"
 	// ProbesFull: as many endpoints are being verified or tested as may be.
 	ProbesFull Overload = "probes_full"
 )
@@ -81,11 +84,16 @@ func (o Overload) text() string {
 		return "the disk of the store is nearly full"
 	case RoutesChanging:
 		return "the tenant's endpoints keep changing"
+	case Joining:
+		return "the node is not among the others at present"
 	case ProbesFull:
 		return "as many endpoints are being probed as may be"
 	}
 	return string(o)
 }
+
+// errJoining is what becomes of store.ErrBuried.
+var errJoining = &OverloadedError{Cause: Joining, RetryAfter: time.Second}
 
 // Error says why, and when to try again.
 func (e *OverloadedError) Error() string {

@@ -96,7 +96,7 @@ func (e *Engine) assemble() error {
 	e.assemblePromotion()
 	e.footprint = newFootprint(e.store, e.opts.Logger)
 	e.keeper = retention.New(retention.Parts{
-		Store: e.store, Writer: e.writer, Lanes: e.lanes, Defaults: e.opts.Retention, Ended: e.expunged, Log: e.opts.Logger,
+		Store: e.store, Writer: e.writer, Lanes: e.lanes, Defaults: e.opts.Retention, Ended: e.expunged, Heard: e.heard, Log: e.opts.Logger,
 	})
 	e.assembleJobs()
 	return nil

@@ -29,6 +29,13 @@ type Options struct {
 	// has one: with others Keyset or KeysetFile must be given.
 	KeysetFile string
 
+	// Role is what this node does, where the store is one that several nodes share; "" =
+	// everything.
+	Role Role
+	// NodeName names this node to people, as in the logs of the others; it need not be
+	// unique.
+	NodeName string
+
 	// JWT says which signed tokens Authenticate takes beside those of CreateToken; the zero
 	// value is none.
 	JWT access.JWT

@@ -66,6 +66,8 @@ func translate(err error, kind, name string) error {
 		name = name[:most] + "…"
 	}
 	switch {
+	case errors.Is(err, store.ErrBuried):
+		return errJoining
 	case errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("%w: %s %q", ErrNotFound, kind, name)
 	case errors.Is(err, store.ErrConflict):

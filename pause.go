@@ -33,12 +33,18 @@ func (e *Engine) setPaused(ctx context.Context, paused bool) error {
 	if err := e.store.SetPaused(ctx, paused); err != nil {
 		return fmt.Errorf("neohook: pause: %w", err)
 	}
+	e.pauseHere(ctx, paused)
+	e.heard(ctx, 0)
+	return nil
+}
+
+// pauseHere acts upon it that everything was paused or resumed.
+func (e *Engine) pauseHere(ctx context.Context, paused bool) {
 	e.failing.ForgetAll()
 	e.lanes.Pause(time.Now(), paused)
 	if was := e.paused.Swap(paused); was != paused {
 		e.opts.Logger.InfoContext(ctx, "sending was paused or resumed", "paused", paused)
 	}
-	return nil
 }
 
 // startAfresh lets the failing endpoints of a tenant fail anew, as the store does, when it

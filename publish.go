@@ -198,6 +198,8 @@ func submitError(err error) error {
 		return &OverloadedError{Cause: QueueFull, RetryAfter: overloaded.RetryAfter}
 	case errors.Is(err, intake.ErrStopped):
 		return ErrStopped
+	case errors.Is(err, store.ErrBuried):
+		return errJoining
 	case err != nil:
 		return fmt.Errorf("neohook: publish: %w", err)
 	}

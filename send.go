@@ -88,6 +88,8 @@ func (e *Engine) change(ctx context.Context, concerned []store.Lane, do func(con
 		return ErrStopped
 	case ctx.Err() == nil && patient.Err() != nil && errors.Is(err, patient.Err()):
 		return &OverloadedError{Cause: QueueFull, RetryAfter: time.Second}
+	case errors.Is(err, store.ErrBuried):
+		return errJoining
 	}
 	return err
 }

@@ -26,6 +26,7 @@ type Stats struct {
 	Deferred  DeferredStats
 	Outbox    OutboxStats
 	Jobs      JobStats
+	Node      NodeStats
 	// Adapter is what the engine's own adapter says of itself; nil where Options.Adapter
 	// was given.
 	Adapter *httpadapter.HealthReport
@@ -228,6 +229,7 @@ func (e *Engine) Stats(ctx context.Context) Stats {
 	s.Store.MinFreeBytes = max(-1, e.opts.MinFreeBytes)
 	s.Lanes, s.Paused = e.laneStats(), e.Paused()
 	s.Retention = e.retentionStats()
+	s.Node = e.nodeStats()
 	size := e.footprint.latest()
 	s.Store.Bytes, s.Store.UnusedBytes, s.Store.LogBytes = size.Total, size.Unused, size.Log
 	s.Store.TableBytes = maps.Clone(size.Tables)

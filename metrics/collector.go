@@ -93,7 +93,7 @@ func constHistogram(desc *prometheus.Desc, h *neohook.Histogram) prometheus.Metr
 
 // reasons are there from the first scrape, so that a rate over them begins at 0.
 var reasons = []neohook.Refusal{
-	neohook.Refusal(neohook.QueueFull), neohook.Refusal(neohook.DiskFull), neohook.Refusal(neohook.RoutesChanging),
+	neohook.Refusal(neohook.QueueFull), neohook.Refusal(neohook.DiskFull), neohook.Refusal(neohook.RoutesChanging), neohook.Refusal(neohook.Joining),
 	neohook.BacklogFull, neohook.Invalid, neohook.UnknownTenant, neohook.Conflicting, neohook.Stopped, neohook.GivenUp, neohook.StoreFailed,
 }
 

@@ -41,6 +41,16 @@ type Lanes interface {
 	Reread(now time.Time, lanes []store.Lane)
 }
 
+// Others are the other nodes of a store.Cluster, by the signals that pass between.
+type Others interface {
+	// Acted returns signals to end with the next commit, of which Failed or Heard follows.
+	Acted() []store.SignalKey
+	// Failed says that the commit ended with an error.
+	Failed(acted []store.SignalKey, err error)
+	// Heard acts upon what the commit has found, before what it accepted is handed over.
+	Heard(now time.Time, acted []store.SignalKey, heard *store.Heard)
+}
+
 // Limits shape the batches. The zero value is the defaults.
 type Limits struct {
 	Accepts  int           // most events in a transaction; 0 = 512
@@ -62,6 +72,9 @@ func (l Limits) withDefaults() Limits {
 
 // Writer stores batches. Make one with New and Run it once.
 type Writer struct {
+	// Others, if set before Run, are who else may be there.
+	Others Others
+
 	store    Store
 	intake   *intake.Queue
 	outcomes *outcome.Queue
@@ -204,6 +217,9 @@ func (w *Writer) write(ctx context.Context) error {
 	case errors.Is(err, store.ErrCommitUnknown):
 		w.giveUp(items, err)
 		return w.recordUnknown(ctx, done)
+	case errors.Is(err, store.ErrBuried): // the outcomes wait until there is a node again
+		w.giveUp(items, err)
+		return w.putBack(done, err)
 	case len(done) == 0:
 		w.acceptHalves(ctx, items, err, &apart{})
 		return nil
@@ -244,9 +260,18 @@ func (w *Writer) commit(ctx context.Context, items []*intake.Item, done []outcom
 	for i := range done {
 		batch.Outcomes = append(batch.Outcomes, done[i].Outcome)
 	}
+	if w.Others != nil {
+		batch.Acted = w.Others.Acted()
+	}
 	verdicts, err := w.store.Commit(ctx, &batch)
 	if err != nil {
+		if w.Others != nil {
+			w.Others.Failed(batch.Acted, err)
+		}
 		return err
+	}
+	if w.Others != nil {
+		w.Others.Heard(batch.Now, batch.Acted, &batch.Heard)
 	}
 	w.lanes.Committed(batch.Now, accepted(items, verdicts), done)
 	for i, item := range items {

@@ -104,8 +104,8 @@ func (d *Dispatcher) RereadWaiting(now time.Time, tenant store.TenantKey, endpoi
 	d.start()
 }
 
-// DropSend is Drop for a send.
-func (d *Dispatcher) DropSend(now time.Time, endpoint store.EndpointKey, event store.EventKey, send store.SendKey) {
+// DropOf is Drop for a delivery of somebody else's ending, or for a send, if that is not 0.
+func (d *Dispatcher) DropOf(now time.Time, endpoint store.EndpointKey, event store.EventKey, send store.SendKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.board.Drop(now, endpoint, event, send)

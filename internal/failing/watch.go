@@ -30,13 +30,19 @@ type Notice struct {
 	Percent int
 }
 
+// failure is of an endpoint that fails, with the bucket of its tenant, if that is known.
+type failure struct {
+	store.Failing
+	bucket store.Bucket
+}
+
 // Watch knows the failing endpoints of a node. It is safe for concurrent use.
 type Watch struct {
 	after time.Duration
 	bell  chan struct{}
 
 	mu      sync.Mutex
-	failing map[store.EndpointKey]store.Failing
+	failing map[store.EndpointKey]failure
 	notices map[store.EndpointKey]Notice // the latest of each that was not taken
 }
 
@@ -44,21 +50,94 @@ type Watch struct {
 func New(after time.Duration) *Watch {
 	return &Watch{
 		after: after, bell: make(chan struct{}, 1),
-		failing: make(map[store.EndpointKey]store.Failing), notices: make(map[store.EndpointKey]Notice),
+		failing: make(map[store.EndpointKey]failure), notices: make(map[store.EndpointKey]Notice),
 	}
 }
 
 // Load reads the endpoints that fail. It comes before the first Judge.
 func (w *Watch) Load(ctx context.Context, st store.Failures) error {
+	return w.load(0, func(after store.EndpointKey, limit int) ([]store.FailingEndpoint, error) {
+		return st.FailingEndpoints(ctx, after, limit)
+	})
+}
+
+// Own reads the endpoints that fail of the tenants of buckets. It comes before an outcome
+// of theirs is judged. list is the FailingIn of a store.Cluster.
+func (w *Watch) Own(ctx context.Context, buckets []store.Bucket, list func(ctx context.Context, buckets []store.Bucket, after store.EndpointKey, limit int) ([]store.FailingEndpoint, error)) error {
+	w.Disown(buckets)
+	if some, err := list(ctx, buckets, 0, 1); err != nil || len(some) == 0 {
+		return err // most of the time there are none
+	}
+	for _, bucket := range buckets {
+		err := w.load(bucket, func(after store.EndpointKey, limit int) ([]store.FailingEndpoint, error) {
+			return list(ctx, []store.Bucket{bucket}, after, limit)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Reread forgets those of a bucket's tenants that do not fail any more, by what others have
+// stored. list is as for Own.
+func (w *Watch) Reread(ctx context.Context, bucket store.Bucket, list func(ctx context.Context, buckets []store.Bucket, after store.EndpointKey, limit int) ([]store.FailingEndpoint, error)) error {
+	w.mu.Lock()
+	some := false
+	for _, f := range w.failing {
+		some = some || f.bucket == bucket
+	}
+	w.mu.Unlock()
+	if !some {
+		return nil
+	}
+	const limit = 1000
+	fails := make(map[store.EndpointKey]bool)
+	for after := store.EndpointKey(0); ; {
+		found, err := list(ctx, []store.Bucket{bucket}, after, limit)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			fails[f.Endpoint], after = true, f.Endpoint
+		}
+		if len(found) < limit {
+			break
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for endpoint, f := range w.failing {
+		if f.bucket == bucket && !fails[endpoint] {
+			delete(w.failing, endpoint)
+			delete(w.notices, endpoint)
+		}
+	}
+	return nil
+}
+
+// Disown forgets what is known of the tenants of buckets.
+func (w *Watch) Disown(buckets []store.Bucket) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for endpoint, f := range w.failing {
+		if slices.Contains(buckets, f.bucket) {
+			delete(w.failing, endpoint)
+			delete(w.notices, endpoint)
+		}
+	}
+}
+
+func (w *Watch) load(bucket store.Bucket, list func(after store.EndpointKey, limit int) ([]store.FailingEndpoint, error)) error {
 	const limit = 1000
 	for after := store.EndpointKey(0); ; {
-		found, err := st.FailingEndpoints(ctx, after, limit)
+		found, err := list(after, limit)
 		if err != nil {
 			return err
 		}
 		w.mu.Lock()
 		for _, f := range found {
-			w.failing[f.Endpoint] = f.Failing
+			w.failing[f.Endpoint] = failure{f.Failing, bucket}
 			after = f.Endpoint
 		}
 		w.mu.Unlock()
@@ -84,14 +163,14 @@ func (w *Watch) Judge(o *store.Outcome) (left *Notice) {
 		o.Failing = new(store.Failing)
 	case o.Attempt.Succeeded, o.Reason == webhook.ReceiverGone: // which disables it at once
 	default:
-		now := was
+		now := was.Failing
 		at := o.Attempt.StartedAt.Add(o.Attempt.Duration)
 		if !fails {
 			now.Since = at
 		}
 		left = w.tell(o, &now, at)
-		if now != was {
-			w.failing[o.Endpoint] = now
+		if now != was.Failing {
+			w.failing[o.Endpoint] = failure{now, store.BucketOf(o.Tenant)}
 			o.Failing = &now
 		}
 	}

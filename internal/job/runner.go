@@ -50,6 +50,8 @@ type Parts struct {
 	Told func(now time.Time, made *Made)
 	// Announce returns what is told of each delivery that a job of an organisation cancels.
 	Announce func(organisation string, tenant store.TenantKey) []store.Announcement
+	// Owns, if set, says whether the jobs of a tenant are this node's to run.
+	Owns func(store.TenantKey) bool
 	// Busy says that there is more to do than can be done at once: jobs then slow down.
 	Busy func() bool
 	// Expunge has an Expunge carried out, and returns what is closed when that is done.
@@ -248,6 +250,9 @@ func (r *Runner) sweep(ctx context.Context) {
 
 // begin takes a job in, unless it is there.
 func (r *Runner) begin(job store.Job) {
+	if r.Owns != nil && !r.Owns(job.Tenant) {
+		return
+	}
 	if slices.ContainsFunc(r.running, func(other *run) bool { return other.job.Key == job.Key }) {
 		return
 	}
@@ -272,7 +277,7 @@ func (r *Runner) takeIn(ctx context.Context) {
 	}
 	r.running = slices.DeleteFunc(r.running, func(other *run) bool {
 		_, is := ended[other.job.Key]
-		return is
+		return is || r.Owns != nil && !r.Owns(other.job.Tenant)
 	})
 }
 

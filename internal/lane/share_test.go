@@ -1,7 +1,6 @@
 package lane
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -211,7 +210,7 @@ func (w *world) openElsewhere() {
 	var made []*row
 	for range 1 + w.rand.IntN(3) {
 		r := &row{due: w.soon()}
-		of := ref(0)
+		var of ref
 		if w.rand.IntN(2) == 0 {
 			w.next++
 			of, r.opening = ref(w.next), true
@@ -324,6 +323,6 @@ func (w *world) judgeLeft() {
 		told += w.board.Leaving(bucketOf(tenant))
 	}
 	if told != leaving {
-		w.t.Fatal(fmt.Sprintf("%d are out of lanes that were let go of, the Board tells of %d", leaving, told))
+		w.t.Fatalf("%d are out of lanes that were let go of, the Board tells of %d", leaving, told)
 	}
 }

@@ -33,6 +33,9 @@ func (k *Keeper) Expunge(ctx context.Context, write func(context.Context, func(c
 	if err := k.Lanes.Cut(ctx, tenant, gone, patience); err != nil {
 		return err
 	}
+	if k.Heard != nil {
+		k.Heard(ctx, tenant)
+	}
 	return k.Store.Scrub(ctx)
 }
 
@@ -162,6 +165,9 @@ func (k *Keeper) carryOut(ctx context.Context, one store.Expunge) error {
 	}
 	if err := k.Lanes.Cut(ctx, one.Tenant, gone, patience); err != nil {
 		return err
+	}
+	if k.Heard != nil {
+		k.Heard(ctx, one.Tenant)
 	}
 	return k.Store.Scrub(ctx)
 }

@@ -56,6 +56,8 @@ type Parts struct {
 	Defaults webhook.Retention
 	// Ended is told what was open of what was expunged.
 	Ended func(open []store.Turn)
+	// Heard, if set, returns when other nodes act on what was done to a tenant.
+	Heard func(ctx context.Context, tenant store.TenantKey)
 	Log   *slog.Logger
 }
 
@@ -109,6 +111,12 @@ func (k *Keeper) note(change func(*Stats)) {
 // Run works until ctx ends.
 func (k *Keeper) Run(ctx context.Context) {
 	defer close(k.stopped)
+	k.RunShared(ctx)
+}
+
+// RunShared is Run for one of several nodes, only one of which runs its Keeper at a time: it
+// may be run again.
+func (k *Keeper) RunShared(ctx context.Context) {
 	var loops sync.WaitGroup
 	loops.Go(func() { k.sweep(ctx) })
 	loops.Go(func() { k.expungeAll(ctx) })

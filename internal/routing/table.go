@@ -145,6 +145,17 @@ func (t *Table) Refresh(tenant store.TenantKey) {
 	}
 }
 
+// RefreshAll forgets the routes of all tenants that which says yes to.
+func (t *Table) RefreshAll(which func(store.TenantKey) bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for tenant, s := range t.slots {
+		if which(tenant) {
+			t.drop(s)
+		}
+	}
+}
+
 // drop takes a slot out of the table. The mutex is held.
 func (t *Table) drop(s *slot) {
 	delete(t.slots, s.tenant)

@@ -1,0 +1,172 @@
+package neohook_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/neohook/neohook"
+	"github.com/neohook/neohook/adapter/memadapter"
+	"github.com/neohook/neohook/store/memstore"
+	"github.com/neohook/neohook/webhook"
+)
+
+// settle is longer than nodes take to divide the work.
+const settle = 20 * time.Second
+
+func TestNodesSendWhatAnyOfThemHasAccepted(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk := memstore.New()
+		first, second := memadapter.New(), memadapter.New()
+		a, stopA := startFake(t, disk.Node(), first, neohook.Options{})
+		b, stopB := startFake(t, disk.Node(), second, neohook.Options{})
+		api, stopAPI := startFake(t, disk.Node(), memadapter.New(), neohook.Options{Role: neohook.RoleAPI})
+		time.Sleep(settle)
+		const tenants = 40
+		sent := 0
+		for i := range tenants {
+			uid := fmt.Sprint("tenant-", i)
+			createTenant(t, a, uid)
+			createEndpoint(t, b, webhook.TenantID(uid), webhook.Endpoint{URL: "https://one.example"})
+			for _, eng := range []*neohook.Engine{a, b, api} {
+				publish(t, eng, webhook.TenantID(uid), `{}`)
+				sent++
+			}
+		}
+		time.Sleep(settle)
+		if got := len(first.Requests()) + len(second.Requests()); got != sent || len(first.Requests()) == 0 || len(second.Requests()) == 0 {
+			t.Errorf("%d and %d of %d events were sent", len(first.Requests()), len(second.Requests()), sent)
+		}
+		for _, eng := range []*neohook.Engine{a, b} {
+			if n := eng.Stats(t.Context()).Node; n.Buckets != 512 || n.Members != 3 || n.Unheard != 0 {
+				t.Errorf("a node is at %+v", n)
+			}
+		}
+		stopA()
+		time.Sleep(settle)
+		publish(t, api, "tenant-0", `{}`)
+		publish(t, api, "tenant-1", `{}`)
+		time.Sleep(settle)
+		if got := len(first.Requests()) + len(second.Requests()); got != sent+2 {
+			t.Errorf("after one has left %d events were sent of %d", got, sent+2)
+		}
+		stopB()
+		stopAPI()
+	})
+}
+
+func TestNodesKeepTheOrderOfWhatIsPublishedOneAfterAnother(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk := memstore.New()
+		adapter := memadapter.New()
+		a, stopA := startFake(t, disk.Node(), adapter, neohook.Options{})
+		b, stopB := startFake(t, disk.Node(), adapter, neohook.Options{})
+		time.Sleep(settle)
+		createTenant(t, a, "acme")
+		createEndpoint(t, a, "acme", webhook.Endpoint{URL: "https://one.example", Ordered: true})
+		var want, got []string
+		for i := range 200 {
+			payload := fmt.Sprintf(`{"n":%d}`, i)
+			publish(t, []*neohook.Engine{a, b}[i%2], "acme", payload)
+			want = append(want, payload)
+		}
+		time.Sleep(time.Minute)
+		for _, request := range adapter.Requests() {
+			got = append(got, string(request.Delivery.Payload))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("arrived as %s", strings.Join(got, " "))
+		}
+		stopA()
+		stopB()
+	})
+}
+
+func TestChangeThroughAnotherNodeCountsBeforeItsCallerIsTold(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk := memstore.New()
+		adapter := memadapter.New()
+		a, stopA := startFake(t, disk.Node(), adapter, neohook.Options{})
+		api, stopAPI := startFake(t, disk.Node(), adapter, neohook.Options{Role: neohook.RoleAPI})
+		time.Sleep(settle)
+		createTenant(t, a, "acme")
+		endpoint := createEndpoint(t, a, "acme", webhook.Endpoint{URL: "https://one.example"})
+		pause := func(paused bool) {
+			if _, err := api.UpdateEndpoint(t.Context(), "acme", endpoint.ID, func(ep *webhook.Endpoint) error {
+				ep.Paused = paused
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent := func(want int, when string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			if got := len(adapter.Requests()); got != want {
+				t.Errorf("%s: %d requests, want %d", when, got, want)
+			}
+		}
+		publish(t, a, "acme", `{}`)
+		sent(1, "at first")
+		pause(true)
+		event := publish(t, a, "acme", `{}`)
+		sent(1, "paused")
+		if err := api.CancelDelivery(t.Context(), "acme", event.ID, endpoint.ID); err != nil {
+			t.Fatal(err)
+		}
+		pause(false)
+		sent(1, "cancelled and resumed")
+		if err := api.Pause(t.Context()); err != nil || !a.Paused() {
+			t.Errorf("paused: %v, %v", a.Paused(), err)
+		}
+		publish(t, api, "acme", `{}`)
+		sent(1, "everything paused")
+		if err := api.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sent(2, "everything resumed")
+		stopA()
+		stopAPI()
+	})
+}
+
+func TestKeeperDoesForAllNodes(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk := memstore.New()
+		adapter := memadapter.New()
+		a, stopA := startFake(t, disk.Node(), adapter, neohook.Options{})
+		time.Sleep(settle)
+		b, stopB := startFake(t, disk.Node(), adapter, neohook.Options{})
+		time.Sleep(settle)
+		createTenant(t, b, "acme")
+		createEndpoint(t, b, "acme", webhook.Endpoint{URL: "https://one.example"})
+		due := time.Now().Add(5 * time.Minute)
+		if _, err := b.Publish(t.Context(), webhook.Event{Tenant: "acme", Type: "a", Payload: []byte(`{}`), DeliverAt: due}); err != nil {
+			t.Fatal(err)
+		}
+		stopA() // whoever kept
+		time.Sleep(time.Until(due) + time.Second)
+		if got := begun(adapter, "", ""); len(got) != 1 || got[0].Before(due) {
+			t.Errorf("the deferred event was sent at %v, want once, from %v on", got, due)
+		}
+		_ = a
+		if _, err := b.ExpungePayloads(t.Context(), "acme"); err != nil {
+			t.Error(err)
+		}
+		stopB()
+	})
+}
+
+func TestRoleIsRefusedOnAStoreForOneNode(t *testing.T) {
+	keyset, err := aKeyset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []neohook.Role{neohook.RoleAPI, neohook.RoleDeliver, "bystander"} {
+		if _, err := neohook.New(t.Context(), memstore.New(), neohook.Options{Keyset: keyset, Role: role}); err == nil || !strings.Contains(err.Error(), "Options.Role") {
+			t.Errorf("role %q: %v", role, err)
+		}
+	}
+}
