@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/internal/tally"
 )
 
 // settled is for how long after its end a unit is left alone: what was under way then
@@ -85,7 +86,7 @@ func (w *writer) lengthen(ctx context.Context, from, to store.Unit, done *place,
 		}
 		last = scanPlace(r)
 		read++
-		if err := unlessDamaged(addAt(sums, last.in(from, to), r.blob())); err != nil {
+		if err := tally.UnlessDamaged(addAt(sums, last.in(from, to), r.blob())); err != nil {
 			return false, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/internal/tally"
 )
 
 // What transactions count is first written down in sequence, a row for each transaction:
@@ -115,7 +116,7 @@ func (w *writer) advance(ctx context.Context, step int64, to place, through int6
 
 // walkJournal gives each entry of the journal that is not in the rollups to each, which
 // returns what is behind its counts. Where a row is damaged the walk goes on with the
-// next, and returns errDamaged at its end.
+// next, and returns tally.ErrDamaged at its end.
 func walkJournal(ctx context.Context, c *conn, p progress, each func(number int64, at place, counts []byte) (rest []byte, err error)) error {
 	var damaged error
 	for r, err := range c.rows(ctx, journalSQL) {
@@ -126,7 +127,7 @@ func walkJournal(ctx context.Context, c *conn, p progress, each func(number int6
 		for entries := r.blob(); len(entries) > 0 && err == nil; {
 			entries, err = walkEntry(entries, func(at place, counts []byte) ([]byte, error) {
 				if number <= p.through && at.compare(p.at[folded]) <= 0 {
-					return skipCounts(counts)
+					return tally.Skip(counts)
 				}
 				return each(number, at, counts)
 			})
@@ -165,13 +166,13 @@ func (w *writer) loadRollups(ctx context.Context) (*rollups, error) {
 		if number > p.through {
 			into = r.open
 		}
-		rest, err := skipCounts(counts)
+		rest, err := tally.Skip(counts)
 		if err != nil {
 			return nil, err
 		}
 		return rest, addAt(into, at, counts[:len(counts)-len(rest)])
 	})
-	if err := unlessDamaged(err); err != nil {
+	if err := tally.UnlessDamaged(err); err != nil {
 		return nil, err
 	}
 	r.folding = inOrder(before)
@@ -195,7 +196,7 @@ func (w *writer) measureJournal(ctx context.Context, r *rollups) error {
 
 // addAt adds to what is at a place.
 func addAt(into map[place][]byte, at place, counts []byte) error {
-	sum, err := decodeCounts(counts)
+	sum, err := tally.Decode(counts)
 	if err != nil {
 		return err
 	}
@@ -204,10 +205,10 @@ func addAt(into map[place][]byte, at place, counts []byte) error {
 		into[at] = slices.Clone(counts)
 		return nil
 	}
-	if _, err := addCounts(before, &sum); err != nil {
+	if _, err := tally.Add(before, &sum); err != nil {
 		return err
 	}
-	into[at] = appendCounts(before[:0], &sum)
+	into[at] = tally.Append(before[:0], &sum)
 	return nil
 }
 
@@ -243,7 +244,7 @@ func (w *writer) saveCounts(ctx context.Context) error {
 	for at, counts := range w.counted {
 		entries = appendPlace(entries, at)
 		start := len(entries)
-		entries = appendCounts(entries, counts)
+		entries = tally.Append(entries, counts)
 		if err := r.grow(at, entries[start:]); err != nil {
 			return err
 		}

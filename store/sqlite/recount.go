@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/internal/tally"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -85,7 +86,7 @@ func (rc *recount) dropDamaged(ctx context.Context) error {
 	}
 	rc.rollups = nil // it may hold what the journal holds no more
 	return rc.walk(ctx, rollupsSQL, func(r *row, at unitPlace) (bool, error) {
-		_, err := decodeCounts(r.blob())
+		_, err := tally.Decode(r.blob())
 		return err != nil, nil
 	}, func(ctx context.Context, at unitPlace) error {
 		return rc.putRollup(ctx, at.unit, at.place, new(store.Counts))
@@ -98,7 +99,7 @@ func readable(entries []byte) bool {
 		if err != nil {
 			return false
 		}
-		if entries, err = addCounts(counts, new(store.Counts)); err != nil {
+		if entries, err = tally.Add(counts, new(store.Counts)); err != nil {
 			return false
 		}
 	}
@@ -303,14 +304,14 @@ func (rc *recount) spill(ctx context.Context) error {
 		sum := rc.sums[at]
 		before, err := first(ctx, rc.conn, (*row).blob, recountedSQL, int64(at.unit), at.start, int64(at.tenant), int64(at.endpoint), at.typ)
 		if err == nil {
-			_, err = addCounts(before, sum)
+			_, err = tally.Add(before, sum)
 		} else if errors.Is(err, store.ErrNotFound) {
 			err = nil
 		}
 		if err != nil {
 			return err
 		}
-		rc.scratch = appendCounts(rc.scratch[:0], sum)
+		rc.scratch = tally.Append(rc.scratch[:0], sum)
 		if _, err := rc.exec(ctx, putRecountedSQL, int64(at.unit), at.start, int64(at.tenant), int64(at.endpoint), at.typ, rc.scratch); err != nil {
 			return err
 		}
@@ -344,7 +345,7 @@ func (rc *recount) judge(ctx context.Context, query string) error {
 		var is, counted store.Counts
 		for _, into := range []*store.Counts{&is, &counted} {
 			if blob := r.blob(); blob != nil {
-				if _, err := addCounts(blob, into); err != nil {
+				if _, err := tally.Add(blob, into); err != nil {
 					return false, err
 				}
 			}

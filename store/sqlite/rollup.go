@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/internal/tally"
 )
 
 // in is the place in a longer unit.
@@ -53,15 +54,15 @@ func (w *writer) addTo(ctx context.Context, unit store.Unit, at place, counts []
 	var sum store.Counts
 	before, err := first(ctx, w.conn, (*row).blob, rollupSQL, int64(unit), at.start, int64(at.tenant), int64(at.endpoint), at.typ)
 	if err == nil {
-		sum, err = decodeCounts(before)
+		sum, err = tally.Decode(before)
 	} else if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}
 	if err == nil {
-		_, err = addCounts(counts, &sum)
+		_, err = tally.Add(counts, &sum)
 	}
 	if err != nil {
-		return unlessDamaged(err)
+		return tally.UnlessDamaged(err)
 	}
 	return w.putRollup(ctx, unit, at, &sum)
 }
@@ -71,7 +72,7 @@ func (w *writer) putRollup(ctx context.Context, unit store.Unit, at place, count
 		_, err := w.exec(ctx, deleteRollupSQL, int64(unit), at.start, int64(at.tenant), int64(at.endpoint), at.typ)
 		return err
 	}
-	w.scratch = appendCounts(w.scratch[:0], counts)
+	w.scratch = tally.Append(w.scratch[:0], counts)
 	_, err := w.exec(ctx, putRollupSQL, int64(unit), at.start, int64(at.tenant), int64(at.endpoint), at.typ, w.scratch)
 	return err
 }
@@ -159,9 +160,9 @@ func (q *summing) read(ctx context.Context) error {
 	from, to := startOf(store.Minute, q.From), startOf(store.Minute, q.To)
 	return walkJournal(ctx, q.conn, p, func(_ int64, at place, counts []byte) ([]byte, error) {
 		if at.start < from || at.start >= to || !q.matches(at) {
-			return skipCounts(counts)
+			return tally.Skip(counts)
 		}
-		return addCounts(counts, q.at(at.in(store.Minute, q.Unit)))
+		return tally.Add(counts, q.at(at.in(store.Minute, q.Unit)))
 	})
 }
 
@@ -196,7 +197,7 @@ func (q *summing) readUnit(ctx context.Context, unit store.Unit, after place) er
 		if at.compare(after) <= 0 || !q.matches(at) {
 			continue
 		}
-		stored, err := decodeCounts(counts)
+		stored, err := tally.Decode(counts)
 		if err != nil {
 			return err
 		}

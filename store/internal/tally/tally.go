@@ -1,4 +1,5 @@
-package sqlite
+// Package tally is how stores write down what was counted: short, and readable for ever.
+package tally
 
 import (
 	"encoding/binary"
@@ -26,7 +27,8 @@ func countOf(code byte) (what int, known bool) {
 	return what, what < store.NumCounts
 }
 
-func appendCounts(to []byte, c *store.Counts) []byte {
+// Append writes counts behind to.
+func Append(to []byte, c *store.Counts) []byte {
 	some := 0
 	for _, n := range c {
 		if n != 0 {
@@ -42,23 +44,25 @@ func appendCounts(to []byte, c *store.Counts) []byte {
 	return to
 }
 
-var errDamaged = errors.New("stored counts are damaged: neohook recount makes them anew")
+// ErrDamaged says that stored counts can't be read.
+var ErrDamaged = errors.New("stored counts are damaged: neohook recount makes them anew")
 
-// addCounts adds what appendCounts has written to c, and returns what is behind it.
-func addCounts(from []byte, c *store.Counts) (rest []byte, err error) {
+// Add adds what Append has written to c, and returns what is behind it; or ErrDamaged,
+// and then c may have been added to.
+func Add(from []byte, c *store.Counts) (rest []byte, err error) {
 	if len(from) == 0 {
-		return nil, errDamaged
+		return nil, ErrDamaged
 	}
 	some := from[0]
 	from = from[1:]
 	for range some {
 		if len(from) == 0 {
-			return nil, errDamaged
+			return nil, ErrDamaged
 		}
 		what, known := countOf(from[0])
 		n, length := binary.Varint(from[1:])
 		if length <= 0 || !known {
-			return nil, errDamaged
+			return nil, ErrDamaged
 		}
 		c[what] += n
 		from = from[1+length:]
@@ -66,61 +70,40 @@ func addCounts(from []byte, c *store.Counts) (rest []byte, err error) {
 	return from, nil
 }
 
-// skipCounts returns what is behind counts.
-func skipCounts(from []byte) (rest []byte, err error) {
+// Skip returns what is behind counts that Append has written.
+func Skip(from []byte) (rest []byte, err error) {
 	if len(from) == 0 {
-		return nil, errDamaged
+		return nil, ErrDamaged
 	}
 	some := from[0]
 	from = from[1:]
 	for range some {
 		if len(from) == 0 {
-			return nil, errDamaged
+			return nil, ErrDamaged
 		}
 		_, length := binary.Varint(from[1:])
 		if length <= 0 {
-			return nil, errDamaged
+			return nil, ErrDamaged
 		}
 		from = from[1+length:]
 	}
 	return from, nil
 }
 
-// decodeCounts reads the counts of a row.
-func decodeCounts(from []byte) (c store.Counts, err error) {
-	rest, err := addCounts(from, &c)
+// Decode reads what Append has written, alone.
+func Decode(from []byte) (c store.Counts, err error) {
+	rest, err := Add(from, &c)
 	if err == nil && len(rest) != 0 {
-		err = errDamaged
+		err = ErrDamaged
 	}
 	return c, err
 }
 
-// unlessDamaged lets writers go on where counts are damaged: accepting events does not
+// UnlessDamaged lets writers go on where counts are damaged: accepting events does not
 // hang on statistics. Rollups are left as they are, to tell their readers.
-func unlessDamaged(err error) error {
-	if errors.Is(err, errDamaged) {
+func UnlessDamaged(err error) error {
+	if errors.Is(err, ErrDamaged) {
 		return nil
 	}
 	return err
-}
-
-// appendPlace writes the place of an entry. Behind it come its counts.
-func appendPlace(to []byte, at place) []byte {
-	to = binary.AppendVarint(to, at.start)
-	to = binary.AppendVarint(to, int64(at.tenant))
-	to = binary.AppendVarint(to, int64(at.endpoint))
-	return binary.AppendVarint(to, at.typ)
-}
-
-// nextPlace reads what appendPlace has written, and returns what is behind it.
-func nextPlace(from []byte) (at place, rest []byte, err error) {
-	var numbers [4]int64
-	for i := range numbers {
-		n, length := binary.Varint(from)
-		if length <= 0 {
-			return place{}, nil, errDamaged
-		}
-		numbers[i], from = n, from[length:]
-	}
-	return place{numbers[0], store.TenantKey(numbers[1]), store.EndpointKey(numbers[2]), numbers[3]}, from, nil
 }
