@@ -1,0 +1,5 @@
+package postgres
+
+import "github.com/neohook/neohook/store"
+
+var _ store.Store = (*Store)(nil)

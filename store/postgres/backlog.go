@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/neohook/neohook/store"
+)
+
+// lanesSQL steps from one endpoint to the next above it, past all its rows.
+const lanesSQL = `WITH RECURSIVE lane (endpoint) AS (
+		SELECT $1::bigint
+		UNION ALL
+		SELECT (SELECT least(
+				(SELECT endpoint FROM delivery WHERE delivery.endpoint > lane.endpoint ORDER BY endpoint LIMIT 1),
+				(SELECT endpoint FROM waiting WHERE waiting.endpoint > lane.endpoint ORDER BY endpoint LIMIT 1),
+				(SELECT endpoint FROM send WHERE send.endpoint > lane.endpoint ORDER BY endpoint LIMIT 1)))
+		FROM lane WHERE lane.endpoint IS NOT NULL
+	), page AS (SELECT endpoint FROM lane WHERE endpoint > $1 LIMIT $2)
+	SELECT page.endpoint, endpoint.tenant FROM page JOIN endpoint ON endpoint.key = page.endpoint ORDER BY page.endpoint`
+
+func scanLane(row pgx.CollectableRow) (lane store.Lane, err error) {
+	return lane, row.Scan(&lane.Endpoint, &lane.Tenant)
+}
+
+// Lanes lists the endpoints that have open deliveries or sends.
+func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) ([]store.Lane, error) {
+	return readAll(ctx, s, scanLane, lanesSQL, after, limit)
+}
+
+const (
+	// freshSQL reads one more than is asked for, which says that there are more. Ranges are
+	// read one after the other, and none when there are enough.
+	freshSQL = `SELECT event FROM (
+			(SELECT event FROM delivery WHERE endpoint = $1 AND event >= $2 ORDER BY event LIMIT $3 + 1)
+			UNION ALL
+			(SELECT event FROM waiting WHERE endpoint = $1 AND event >= $2 AND retry_at IS NULL ORDER BY event LIMIT $3 + 1)
+		) AS fresh ORDER BY event LIMIT $3 + 1`
+	waitingSQL = `SELECT event, tried, retry_at FROM waiting WHERE endpoint = $1 AND retry_at IS NOT NULL
+		ORDER BY retry_at, event LIMIT $2`
+)
+
+// Fresh returns up to limit fresh deliveries of an endpoint. Those that wait are kept
+// apart, and none is examined.
+func (s *Store) Fresh(ctx context.Context, endpoint store.EndpointKey, from store.EventKey, limit int) (page store.FreshPage, err error) {
+	events, err := readAll(ctx, s, scanKey, freshSQL, endpoint, from, limit)
+	if err != nil {
+		return store.FreshPage{}, err
+	}
+	for i, event := range events {
+		if i == limit {
+			page.Next, page.More = store.EventKey(event), true
+			break
+		}
+		page.Deliveries = append(page.Deliveries, store.Open{Event: store.EventKey(event)})
+	}
+	return page, nil
+}
+
+func scanWaiting(row pgx.CollectableRow) (open store.Open, err error) {
+	err = row.Scan(&open.Event, &open.Tried, &open.RetryAt)
+	open.RetryAt = open.RetryAt.UTC()
+	return open, err
+}
+
+// Waiting returns an endpoint's waiting deliveries, soonest due first.
+func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Open, error) {
+	return readAll(ctx, s, scanWaiting, waitingSQL, endpoint, limit)
+}
+
+const countOpenSQL = `SELECT count(*) FROM (
+		SELECT 1 FROM endpoint JOIN delivery ON delivery.endpoint = endpoint.key WHERE endpoint.tenant = $1 AND endpoint.deleted_at IS NULL
+		UNION ALL
+		SELECT 1 FROM endpoint JOIN waiting ON waiting.endpoint = endpoint.key WHERE endpoint.tenant = $1 AND endpoint.deleted_at IS NULL
+		UNION ALL
+		SELECT 1 FROM deferred WHERE deferred.tenant = $1
+		LIMIT $2
+	) AS open`
+
+// CountOpen counts a tenant's open deliveries and deferred events.
+func (s *Store) CountOpen(ctx context.Context, tenant store.TenantKey, limit int) (int, error) {
+	n, err := readFirst(ctx, s, scanKey, countOpenSQL, tenant, limit)
+	return int(n), err
+}

@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/neohook/neohook/store"
+)
+
+// The codes that mean something here (PostgreSQL, appendix A).
+const (
+	uniqueViolation = "23505"
+	diskFull        = "53100"
+	configLimit     = "53400" // also a temporary file that is too large
+
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	lockNotAvailable     = "55P03" // within lock_timeout
+	idleTooLong          = "25P03" // within a transaction
+
+	connectionClass   = "08"
+	interventionClass = "57P" // somebody ends the connection, or the server
+)
+
+// errBeaten says that another transaction has stored first what this one was to store
+// once, and that to begin anew will find it.
+var errBeaten = errors.New("postgres: another transaction was first")
+
+// translate says in the store's words what went wrong with a statement, by its code.
+func translate(err error) error {
+	var answered *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows):
+		return store.ErrNotFound
+	case errors.As(err, &answered):
+		switch answered.Code {
+		case diskFull, configLimit:
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		case uniqueViolation:
+			return fmt.Errorf("%w: %w", store.ErrConflict, err)
+		}
+	}
+	return err
+}
+
+// passes says of the error that a transaction ended with, so that it is rolled back, that
+// it may well go through in another try, after so many. lost is a connection that broke.
+func passes(err error, lost bool, tries int) bool {
+	const mostLost, mostBlocked = 3, 20
+	var answered *pgconn.PgError
+	switch {
+	case errors.Is(err, store.ErrCommitUnknown):
+		return false
+	case errors.Is(err, errBeaten):
+		return tries < mostBlocked
+	case !errors.As(err, &answered):
+		return lost && tries < mostLost
+	}
+	switch code := answered.Code; {
+	case code == serializationFailure, code == deadlockDetected:
+		return tries < mostBlocked
+	case code == idleTooLong, strings.HasPrefix(code, connectionClass), strings.HasPrefix(code, interventionClass):
+		return tries < mostLost
+	}
+	return false
+}
+
+// commitFault is for the end of a transaction: where the server has not answered, nobody
+// knows what it did. Nor where it ends the connection with its answer: it may have stored
+// the transaction before, and been waiting for a standby. What pgconn.SafeToRetry says is
+// of no use here: it says so of answers that did not come, too.
+func commitFault(err error) error {
+	var answered *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, pgx.ErrTxCommitRollback):
+		return err
+	case errors.As(err, &answered) && answered.SeverityUnlocalized == "ERROR":
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrCommitUnknown, err)
+}

@@ -1,0 +1,121 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// DefaultSchema is where the tables are unless Options says otherwise.
+const DefaultSchema = "neohook"
+
+// Options say how a database is used. The zero value works.
+type Options struct {
+	// Schema holds the tables: a lower-case letter and up to 62 more of a-z 0-9 _; "" is
+	// DefaultSchema.
+	Schema string
+	// MaxConns bounds the connections, 4 or more; 0 is 16. "pool_max_conns" in the address
+	// does the same.
+	MaxConns int
+}
+
+var schemaName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+
+const (
+	minConns     = 4
+	defaultConns = 16
+)
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Schema == "" {
+		o.Schema = DefaultSchema
+	}
+	if !schemaName.MatchString(o.Schema) {
+		return o, fmt.Errorf("postgres: schema %q must be a lower-case letter and up to 62 more of a-z 0-9 _", o.Schema)
+	}
+	if o.MaxConns != 0 && o.MaxConns < minConns {
+		return o, fmt.Errorf("postgres: MaxConns is %d, and must be %d or more, or 0 for %d", o.MaxConns, minConns, defaultConns)
+	}
+	return o, nil
+}
+
+// Open connects to a database, "postgres://user@host/name" or another form that libpq
+// takes, and brings its schema up to date if it is new. A schema of an older version is
+// refused: Migrate it first. So is one of a newer version, and a server before 14.
+func Open(ctx context.Context, address string, opts Options) (*Store, error) {
+	s, err := connect(ctx, address, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkSchema(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// planning keeps to the plans that are right for large tables. All that is asked for on the
+// way of an event is found by an index. While a table is small, reading all of it is
+// cheaper, or is thought to be, and a plan that was made then stays for a while when it has
+// grown. Compiling statements costs more than it brings where each finds a few rows.
+const planning = `SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET enable_incremental_sort = off; SET jit = off`
+
+func connect(ctx context.Context, address string, opts Options) (*Store, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: address: %w", err) // pgx leaves the password out
+	}
+	switch {
+	case opts.MaxConns != 0:
+		config.MaxConns = int32(opts.MaxConns) //nolint:gosec // a number of connections
+	case config.MaxConns < minConns:
+		config.MaxConns = defaultConns
+	}
+	s := &Store{schema: opts.Schema}
+	// A process that is held up in a transaction must not hold up others for long.
+	settings := "SET idle_in_transaction_session_timeout = '10s'; " + planning + "; SET search_path TO " + pgx.Identifier{opts.Schema}.Sanitize()
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		node, _ := s.member.present()
+		_, err := conn.Exec(ctx, settings+"; SET application_name TO '"+s.sessionName(node)+"'")
+		return err
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, fmt.Errorf("postgres: connect: %w", err)
+	}
+	s.waker = newWaker(s.pool, opts.Schema)
+	if err := s.checkServer(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// checkServer connects, and refuses a server whose commits could be lost or that is too old.
+func (s *Store) checkServer(ctx context.Context) error {
+	const oldest = 14_00_00
+	type settings struct {
+		version  int
+		commit   string
+		readOnly bool
+	}
+	got, err := readFirst(ctx, s, func(row pgx.CollectableRow) (got settings, err error) {
+		return got, row.Scan(&got.version, &got.commit, &got.readOnly)
+	}, `SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit'), pg_is_in_recovery()`)
+	switch {
+	case err != nil:
+		return fmt.Errorf("postgres: connect: %w", err)
+	case got.version < oldest:
+		return fmt.Errorf("postgres: the server is version %d, and must be %d or newer", got.version/10000, oldest/10000)
+	case got.readOnly:
+		return errors.New("postgres: the server is a standby, which takes no changes: give the primary's address")
+	case got.commit == "off":
+		return errors.New("postgres: synchronous_commit is off, by which what was acknowledged can be lost: set it to on for this user or database")
+	}
+	return nil
+}

@@ -1,0 +1,323 @@
+package postgres
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/neohook/neohook/store"
+)
+
+// post gathers the signals of a write, for the owners of what is not the handle's own. The
+// handle's membership is held.
+type post struct {
+	member  *membership
+	signals []store.Signal
+	// Who is to be woken up once that is stored: the owners, or all nodes.
+	owners  map[store.NodeKey]struct{}
+	nodes   bool
+	fresh   map[store.EndpointKey]int // places of those that there is one of for an endpoint
+	waiting map[store.EndpointKey]int
+}
+
+// of posts a signal to the owner of its tenant's bucket, unless that is the node itself.
+func (p *post) of(signal store.Signal) {
+	if p.member.owns(signal.Tenant) {
+		return
+	}
+	places := &p.fresh
+	switch signal.Kind {
+	case store.SignalWaiting:
+		places = &p.waiting
+	case store.SignalFresh:
+	default:
+		p.signals = append(p.signals, signal)
+		return
+	}
+	if *places == nil {
+		*places = make(map[store.EndpointKey]int)
+	}
+	if at, has := (*places)[signal.Endpoint]; has {
+		p.signals[at].Event = min(p.signals[at].Event, signal.Event)
+		return
+	}
+	(*places)[signal.Endpoint] = len(p.signals)
+	p.signals = append(p.signals, signal)
+}
+
+// made posts the sends that were stored: those with a key.
+func (p *post) made(sends []store.Send, keys []store.SendKey) {
+	for i, key := range keys {
+		if key != 0 {
+			p.of(store.Signal{Kind: store.SignalWaiting, Tenant: sends[i].Tenant, Endpoint: sends[i].Endpoint})
+		}
+	}
+}
+
+// opened posts the deliveries that were opened among these.
+func (p *post) opened(openings []store.Opening, opened []bool) {
+	for i, is := range opened {
+		if is {
+			p.of(store.Signal{Kind: store.SignalWaiting, Tenant: openings[i].Tenant, Endpoint: openings[i].Endpoint})
+		}
+	}
+}
+
+const tenantsOfSQL = `SELECT key, tenant FROM endpoint WHERE key = ANY($1)`
+
+// cancelled posts the deliveries that were cancelled among these.
+func (p *post) cancelled(ctx context.Context, tx pgx.Tx, refs []store.DeliveryRef, cancelled []bool) error {
+	var endpoints []store.EndpointKey
+	for i, is := range cancelled {
+		if is {
+			endpoints = append(endpoints, refs[i].Endpoint)
+		}
+	}
+	if len(endpoints) == 0 {
+		return nil
+	}
+	tenants := make(map[store.EndpointKey]store.TenantKey)
+	batch := new(pgx.Batch)
+	batch.Queue(tenantsOfSQL, endpoints).Query(eachRow(func(rows pgx.Rows) error {
+		var endpoint store.EndpointKey
+		var tenant store.TenantKey
+		err := rows.Scan(&endpoint, &tenant)
+		tenants[endpoint] = tenant
+		return err
+	}))
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	for i, is := range cancelled {
+		if is {
+			p.of(store.Signal{Kind: store.SignalEnded, Tenant: tenants[refs[i].Endpoint], Endpoint: refs[i].Endpoint, Event: refs[i].Event})
+		}
+	}
+	return nil
+}
+
+const insertSignalsSQL = `INSERT INTO signal (key, kind, bucket, tenant, endpoint, event, send, job)
+	SELECT nextval('signal_key'), * FROM unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+	RETURNING (SELECT node FROM bucket WHERE bucket.bucket = signal.bucket)`
+
+// queue adds the statement that stores the signals, if there are any.
+func (p *post) queue(batch *pgx.Batch) {
+	n := len(p.signals)
+	if n == 0 {
+		return
+	}
+	kinds, buckets := make([]int16, n), make([]store.Bucket, n)
+	tenants, endpoints, events := make([]store.TenantKey, n), make([]store.EndpointKey, n), make([]store.EventKey, n)
+	sends, jobs := make([]store.SendKey, n), make([]store.JobKey, n)
+	for i, signal := range p.signals {
+		kinds[i], buckets[i] = int16(signal.Kind), store.BucketOf(signal.Tenant)
+		tenants[i], endpoints[i], events[i], sends[i], jobs[i] = signal.Tenant, signal.Endpoint, signal.Event, signal.Send, signal.Job
+	}
+	batch.Queue(insertSignalsSQL, kinds, buckets, tenants, endpoints, events, sends, jobs).Query(eachRow(func(rows pgx.Rows) error {
+		var owner *store.NodeKey // who claims what has none looks by itself
+		err := rows.Scan(&owner)
+		if owner != nil {
+			if p.owners == nil {
+				p.owners = make(map[store.NodeKey]struct{})
+			}
+			p.owners[*owner] = struct{}{}
+		}
+		return err
+	}))
+}
+
+// posting is transact for what others have to hear of: the signals that do posts are stored
+// with the rest.
+func (s *Store) posting(ctx context.Context, do func(context.Context, pgx.Tx, *post) error) error {
+	var last *post
+	err := s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		last = &post{member: &s.member}
+		if err := do(ctx, tx, last); err != nil {
+			return err
+		}
+		batch := new(pgx.Batch)
+		last.queue(batch)
+		if batch.Len() == 0 {
+			return nil
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err == nil {
+		s.waker.told(last)
+	}
+	return err
+}
+
+const (
+	tellNodesSQL = `INSERT INTO signal (key, kind, node, tenant, endpoint, event, send, job)
+		SELECT nextval('signal_key'), $1, key, 0, 0, 0, 0, 0 FROM node WHERE key <> $2 ORDER BY key`
+	tellWatchersSQL = `INSERT INTO signal (key, kind, node, tenant, endpoint, event, send, job)
+		SELECT nextval('signal_key'), $1, node.key, tenant.key, 0, 0, 0, 0 FROM node JOIN tenant ON tenant.organisation = node.watches
+		WHERE tenant.key = $2 AND node.key <> $3 ORDER BY node.key`
+)
+
+// everybody posts a signal to all other nodes.
+func (p *post) everybody(ctx context.Context, tx pgx.Tx, kind store.SignalKind) error {
+	if _, err := tx.Exec(ctx, joinShareSQL); err != nil {
+		return err
+	}
+	p.nodes = true
+	return tellNodes(ctx, tx, p.member.key, kind)
+}
+
+// tellNodes posts a signal to all nodes but one. It is for who has the join lock, or shares
+// it.
+func tellNodes(ctx context.Context, tx pgx.Tx, but store.NodeKey, kind store.SignalKind) error {
+	_, err := tx.Exec(ctx, tellNodesSQL, int16(kind), but)
+	return err
+}
+
+// routes posts that a tenant's routes have another version, also to those who watch its
+// organisation.
+func (p *post) routes(ctx context.Context, tx pgx.Tx, tenant store.TenantKey) error {
+	batch := new(pgx.Batch)
+	batch.Queue(joinShareSQL)
+	batch.Queue(tellWatchersSQL, int16(store.SignalRoutes), tenant, p.member.key).Exec(func(told pgconn.CommandTag) error {
+		p.nodes = p.nodes || told.RowsAffected() > 0
+		return nil
+	})
+	p.of(store.Signal{Kind: store.SignalRoutes, Tenant: tenant})
+	return tx.SendBatch(ctx, batch).Close()
+}
+
+// horizon bounds how far back signals are looked for, so that those that were ended, and
+// that the database can't let go of yet, are not passed again each time.
+type horizon struct {
+	mu sync.Mutex
+	// settled is a key up to which no other can appear any more, and from the lowest that
+	// there may be a signal with.
+	settled, from store.SignalKey
+	// marks are the highest keys that had been drawn at some instants, the older ones first.
+	marks []mark
+	whole time.Time // when all were looked for the last time
+}
+
+type mark struct {
+	at  time.Time
+	key store.SignalKey
+}
+
+const (
+	// posting is how long a transaction may take that posts a signal: what was drawn longer
+	// ago is there, or never will be.
+	posting = 2 * mostTransaction
+	// wholeEvery is how often all are looked for, should that be wrong.
+	wholeEvery = 10 * time.Second
+	markEvery  = 5 * time.Second
+)
+
+// lowest is the key to look from.
+func (h *horizon) lowest() store.SignalKey {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if now := time.Now(); now.Sub(h.whole) >= wholeEvery {
+		h.whole = now
+		return 0
+	}
+	return h.from
+}
+
+// looked takes note of the lowest key that was found, 0 where there was none, and of the
+// highest that had been drawn before.
+func (h *horizon) looked(found, drawn store.SignalKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	if n := len(h.marks); n == 0 || now.Sub(h.marks[n-1].at) >= markEvery {
+		h.marks = append(h.marks, mark{now, drawn})
+	}
+	for len(h.marks) > 0 && now.Sub(h.marks[0].at) >= posting {
+		h.settled = h.marks[0].key
+		h.marks = h.marks[1:]
+	}
+	h.from = h.settled
+	if found != 0 {
+		h.from = min(found, h.settled)
+	}
+}
+
+const (
+	signalsSQL = `SELECT key, kind, tenant, endpoint, event, send, job FROM signal
+		WHERE key >= $1 AND (node = $2 OR get_bit($3::bytea, bucket) = 1) ORDER BY key LIMIT $4`
+	endSignalsSQL = `DELETE FROM signal WHERE key = ANY($1)`
+	drawnSQL      = `SELECT last_value FROM signal_key`
+)
+
+func scanSignal(row pgx.CollectableRow) (signal store.Signal, err error) {
+	err = row.Scan(&signal.Key, &signal.Kind, &signal.Tenant, &signal.Endpoint, &signal.Event, &signal.Send, &signal.Job)
+	return signal, err
+}
+
+// Signals returns those for the node and for the buckets that it owns.
+func (s *Store) Signals(ctx context.Context) (heard store.Heard, err error) {
+	key, mask := s.member.present()
+	if key == 0 {
+		return heard, nil
+	}
+	err = s.read(ctx, func(ctx context.Context, q querier) error {
+		drawn, err := first(ctx, q, pgx.RowTo[store.SignalKey], drawnSQL)
+		if err != nil {
+			return err
+		}
+		found, err := all(ctx, q, scanSignal, signalsSQL, s.horizon.lowest(), key, mask, store.MostHeard+1)
+		if err != nil {
+			return err
+		}
+		lowest := store.SignalKey(0)
+		if len(found) > 0 {
+			lowest = found[0].Key
+		}
+		s.horizon.looked(lowest, drawn)
+		heard = hear(found)
+		return nil
+	})
+	return heard, err
+}
+
+func hear(found []store.Signal) store.Heard {
+	return store.Heard{Signals: found[:min(len(found), store.MostHeard)], More: len(found) > store.MostHeard}
+}
+
+// EndSignals ends signals that were acted upon.
+func (s *Store) EndSignals(ctx context.Context, keys []store.SignalKey) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, endSignalsSQL, keys)
+		return err
+	})
+}
+
+const (
+	unheardSQL = `SELECT key FROM signal WHERE key >= $1 AND tenant = $2`
+	// A signal to a bucket without an owner is not waited for: who claims it reads all.
+	leftSQL = `SELECT key FROM signal WHERE key = ANY($1) AND (node IS NOT NULL
+		OR EXISTS (SELECT FROM bucket WHERE bucket.bucket = signal.bucket AND bucket.node IS NOT NULL))`
+)
+
+// AwaitHeard returns when all that others had to hear of a tenant before the call has been
+// acted upon.
+func (s *Store) AwaitHeard(ctx context.Context, tenant store.TenantKey) error {
+	const soon, late = time.Millisecond, 50 * time.Millisecond
+	left, err := readAll(ctx, s, pgx.RowTo[store.SignalKey], unheardSQL, s.horizon.lowest(), tenant)
+	for pause := soon; err == nil && len(left) > 0; pause = min(2*pause, late) {
+		if left, err = readAll(ctx, s, pgx.RowTo[store.SignalKey], leftSQL, left); len(left) == 0 {
+			break
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Fresh deliveries come and go by the thousand, and each leaves a dead row, which nothing
+// clears away while somebody's transaction is open. So a range of them is dropped soon
+// after no more can come to it. What is open in it still goes to those that wait first.
+
+const (
+	// spentAfter is for how long after the last key of a range was drawn something may still
+	// come to it.
+	spentAfter = 2 * mostTransaction
+	// A range of which more than one in fewSpent is open is left for later, as it would be
+	// much to move, as long as there are not more than mostRanges.
+	fewSpent   = 8
+	mostRanges = 16
+	// movedTogether is how many deliveries are moved in a transaction.
+	movedTogether = 5000
+)
+
+const (
+	// spentRangesSQL is ranges from whose end on two others are made: the second was when the
+	// first was reached.
+	spentRangesSQL = `SELECT low, high, count(*) OVER () FROM (
+			SELECT low, high, lead(made_at, 2) OVER (ORDER BY low) AS reached_at FROM key_range WHERE of = 'delivery'
+		) AS ranges WHERE reached_at <= $1 ORDER BY low`
+	countOpenInSQL = `SELECT count(*) FROM (SELECT FROM delivery WHERE event >= $1 AND event < $2 LIMIT $3) AS open`
+	moveOpenSQL    = `WITH chosen AS (SELECT endpoint, event FROM delivery WHERE event >= $1 AND event < $2 ORDER BY endpoint, event LIMIT $3 FOR UPDATE),
+			moved AS (DELETE FROM delivery USING chosen
+				WHERE delivery.event >= $1 AND delivery.event < $2 AND delivery.endpoint = chosen.endpoint AND delivery.event = chosen.event
+				RETURNING delivery.endpoint, delivery.event)
+		INSERT INTO waiting (endpoint, event, tried, job) SELECT endpoint, event, 0, 0 FROM moved`
+)
+
+// dropSpent drops the ranges of fresh deliveries that are spent at now, as far as nobody
+// else keeps it from that.
+func (s *Store) dropSpent(ctx context.Context, now time.Time) error {
+	type spent struct{ low, high, of int64 }
+	ranges, err := readAll(ctx, s, func(row pgx.CollectableRow) (r spent, err error) {
+		return r, row.Scan(&r.low, &r.high, &r.of)
+	}, spentRangesSQL, instant(now.Add(-spentAfter)))
+	if err != nil {
+		return err
+	}
+	for i, r := range ranges {
+		few := (r.high - r.low) / fewSpent
+		open, err := readFirst(ctx, s, scanKey, countOpenInSQL, r.low, r.high, few+1)
+		if err != nil {
+			return err
+		}
+		if open > few && int(r.of)-i <= mostRanges {
+			continue
+		}
+		if err := s.moveOpen(ctx, r.low, r.high); err != nil {
+			return err
+		}
+		err = elsewhere(s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error { return dropDeliveries(ctx, tx, r.low, r.high) }))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moveOpen moves what is open in a range to those that wait. Who ends a delivery looks there
+// behind, and so does who reads: it is in one of the two places.
+func (s *Store) moveOpen(ctx context.Context, low, high int64) error {
+	for moved := int64(movedTogether); moved == movedTogether; {
+		err := s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			tag, err := tx.Exec(ctx, moveOpenSQL, low, high, movedTogether)
+			moved = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropDeliveries drops a range in which nothing is open.
+func dropDeliveries(ctx context.Context, tx pgx.Tx, low, high int64) error {
+	name := partitionOf("delivery", low).name
+	for _, query := range []string{rangingSQL, `SET LOCAL lock_timeout = '100ms'`} {
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return err
+		}
+	}
+	there, err := first(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM key_range WHERE of = 'delivery' AND low = $1)`, low)
+	if err != nil || !there {
+		return err
+	}
+	// The whole table's lock, which dropping needs, comes first: who has it waits for nobody.
+	for _, query := range []string{`LOCK TABLE ONLY delivery IN ACCESS EXCLUSIVE MODE`, `LOCK TABLE ` + name + ` IN ACCESS EXCLUSIVE MODE`} {
+		if _, err := tx.Exec(ctx, query); err != nil {
+			return err
+		}
+	}
+	left, err := first(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM `+name+`)`)
+	if err != nil {
+		return err
+	}
+	if left {
+		return errElsewhere // what was too late comes with the next try
+	}
+	if _, err := tx.Exec(ctx, `DROP TABLE `+name); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, deleteRangesSQL, low, high, []string{"delivery"})
+	return err
+}

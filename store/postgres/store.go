@@ -1,0 +1,41 @@
+package postgres
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Store is a store.Store in one schema of a PostgreSQL database. Open makes one.
+type Store struct {
+	pool       *pgxpool.Pool
+	schema     string
+	member     membership
+	horizon    horizon
+	waker      *waker
+	ranges     ranges
+	held       held
+	walk       outboxWalk
+	rangeNotes rangeNotes
+	expunged   expunged
+	closed     atomic.Bool
+}
+
+// Close waits for what is under way and releases the connections; a second call does
+// nothing.
+func (s *Store) Close() error {
+	if s.closed.CompareAndSwap(false, true) {
+		s.ranges.close()
+		s.waker.close()
+		s.pool.Close()
+	}
+	return nil
+}
+
+const newKeySQL = `SELECT nextval('directory_key')`
+
+// NewKey draws a key for a tenant, an endpoint or an event type.
+func (s *Store) NewKey(ctx context.Context) (int64, error) {
+	return readFirst(ctx, s, scanKey, newKeySQL)
+}
