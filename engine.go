@@ -151,7 +151,7 @@ func loadKeyset(st store.Store, opts Options, isNew bool) (*seal.Keyset, error) 
 	}
 	keyset, err := seal.Load(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("keyset file %s is missing, and without it the store's secrets can't be read: put it back from a backup", file)
+		return nil, fmt.Errorf("keyset file %s is missing, and without it the store's secrets can't be read: put it back from a backup, or copy it from another node", file)
 	}
 	return keyset, err
 }

@@ -15,9 +15,12 @@ func (c *serveCommand) banner(srv *server) string {
 	token := filepath.Join(srv.folder, tokenFile)
 	var out strings.Builder
 	fmt.Fprintf(&out, "\nNeohook %s is listening on %s\n", programVersion(), baseURL(srv.listener))
-	if srv.token == "" {
+	switch {
+	case srv.token == "" && c.Database != "":
+		out.WriteString("This folder has no API token: the server that made the database has it in its own\n")
+	case srv.token == "":
 		fmt.Fprintf(&out, "The API token is lost: stop the server and run neohook token --new --data %s\n", quote(string(c.Data)))
-	} else {
+	default:
 		fmt.Fprintf(&out, "The API token is in %s\n", token)
 	}
 	fmt.Fprintf(&out, "\nA receiver, in a second terminal:\n\n    %s receive\n", self())

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -221,3 +222,35 @@ func (p *process) must(t testing.TB, want int, method, path, body string, out an
 
 // full says whether the long forms of tests are asked for.
 func full() bool { return os.Getenv("NEOHOOK_TEST_FULL") != "" }
+
+// number is that of an environment variable, or another where it is not set.
+func number(t *testing.T, variable string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// listAll walks a list to its end.
+func listAll(t *testing.T, server *process, path string) (all []listed) {
+	t.Helper()
+	for iterator := ""; ; {
+		var page struct {
+			Data     []listed
+			Iterator string
+			Done     bool
+		}
+		server.must(t, http.StatusOK, "GET", path+iterator, "", &page)
+		all = append(all, page.Data...)
+		if page.Done {
+			return all
+		}
+		iterator = "&iterator=" + page.Iterator
+	}
+}

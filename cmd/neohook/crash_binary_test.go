@@ -9,7 +9,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,13 +26,7 @@ func TestNothingAcknowledgedIsLostWhenTheServerIsKilled(t *testing.T) {
 	if full() {
 		rounds = 10
 	}
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("NEOHOOK_TEST_SEED"); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
+	seed := number(t, "NEOHOOK_TEST_SEED", uint64(time.Now().UnixNano()))
 	for round := range uint64(rounds) {
 		t.Run(strconv.FormatUint(seed+round, 10), func(t *testing.T) {
 			run := &crashRun{t: t, folder: t.TempDir(), receiver: newCrashReceiver(t)}
@@ -283,7 +276,7 @@ func (run *crashRun) account() (repeats int) {
 		}
 		eventOf[id] = n
 	}
-	accepted := run.list("/app/crash/msg?with_content=false&limit=250")
+	accepted := listAll(t, run.life.server, "/app/crash/msg?with_content=false&limit=250")
 	for _, message := range accepted {
 		if _, known := eventOf[message.ID]; !known {
 			t.Errorf("the server has %s, which it never acknowledged: a second acceptance", message.ID)
@@ -316,7 +309,7 @@ func (run *crashRun) account() (repeats int) {
 	// A repeat of what was in flight leaves one recorded attempt: the record of the other
 	// died with the server. Two records would be a repeat of what was done.
 	recorded := make(map[string]int)
-	for _, attempt := range run.list("/app/crash/attempt/endpoint/sink?with_content=false&limit=250") {
+	for _, attempt := range listAll(t, run.life.server, "/app/crash/attempt/endpoint/sink?with_content=false&limit=250") {
 		if attempt.Status != 0 {
 			t.Errorf("attempt %s of %s has status %d, want 0, a success", attempt.ID, attempt.MsgID, attempt.Status)
 		}
@@ -334,23 +327,6 @@ func (run *crashRun) account() (repeats int) {
 type listed struct {
 	ID, MsgID string
 	Status    int
-}
-
-// list walks a list to its end.
-func (run *crashRun) list(path string) (all []listed) {
-	for iterator := ""; ; {
-		var page struct {
-			Data     []listed
-			Iterator string
-			Done     bool
-		}
-		run.life.server.must(run.t, http.StatusOK, "GET", path+iterator, "", &page)
-		all = append(all, page.Data...)
-		if page.Done {
-			return all
-		}
-		iterator = "&iterator=" + page.Iterator
-	}
 }
 
 // crashReceiver keeps every body by its webhook-id.

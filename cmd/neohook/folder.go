@@ -14,6 +14,7 @@ import (
 // The files in a data folder. The store puts its own beside its database.
 const (
 	databaseFile = "neohook.db"
+	keysetFile   = "keyset.json"
 	tokenFile    = "token"
 )
 

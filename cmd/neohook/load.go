@@ -19,7 +19,8 @@ type command interface {
 type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Run the server: REST API, events on disk and their delivery, in one process."`
 	Token   tokenCommands  `cmd:"" help:"Print the API token of a data folder, or make, list and revoke others."`
-	Recount recountCommand `cmd:"" help:"Count the statistics of a data folder anew from its history."`
+	Migrate migrateCommand `cmd:"" help:"Bring the tables in a PostgreSQL database up to date for this version."`
+	Recount recountCommand `cmd:"" help:"Count the statistics of a data folder, or database, anew from its history."`
 	Receive receiveCommand `cmd:"" help:"Receive webhooks, check their signatures and print them: for people in a terminal, as lines of JSON elsewhere."`
 	Demo    demoCommand    `cmd:"" help:"See it work: server, receiver and sample events in one process, on a folder that is thrown away."`
 	Version versionCommand `cmd:"" help:"Print the version."`

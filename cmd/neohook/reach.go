@@ -46,7 +46,8 @@ type reach struct {
 const reachTimeout = 30 * time.Second
 
 // openReach finds the way to the API of an existing folder.
-func openReach(ctx context.Context, folder string, keys keysetSettings) (*reach, error) {
+func openReach(ctx context.Context, at place, keys keysetSettings) (*reach, error) {
+	folder := string(at.Data)
 	if _, err := os.Stat(folder); err != nil {
 		return nil, fmt.Errorf("data folder %s: %w", folder, reason(err))
 	}
@@ -54,7 +55,7 @@ func openReach(ctx context.Context, folder string, keys keysetSettings) (*reach,
 	if err != nil {
 		return nil, err
 	}
-	st, err := openStore(ctx, folder)
+	st, err := at.openStore(ctx)
 	if errors.Is(err, sqlite.ErrInUse) {
 		return reachServer(folder, token)
 	}
@@ -62,7 +63,7 @@ func openReach(ctx context.Context, folder string, keys keysetSettings) (*reach,
 		return nil, err
 	}
 	r := &reach{url: "http://in.process", token: token, close: st.Close}
-	engine, err := neohook.New(ctx, st, neohook.Options{Keyset: []byte(keys.Keyset), KeysetFile: keys.KeysetFile})
+	engine, err := neohook.New(ctx, st, neohook.Options{Keyset: []byte(keys.Keyset), KeysetFile: at.keysetFile(keys.KeysetFile)})
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}

@@ -14,21 +14,21 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-// recountCommand counts the statistics of a folder anew.
+// recountCommand counts the statistics of a database anew.
 type recountCommand struct{ place }
 
 // Help is what recount --help adds.
 func (*recountCommand) Help() string {
 	return "Statistics are kept in step with what they count, so this finds nothing, unless the database was damaged or changed by hand. " +
-		"The server must be stopped. Days from which retention has deleted stay as they are."
+		"A server on the folder must be stopped; those on a PostgreSQL database may have to wait. Days from which retention has deleted stay as they are."
 }
 
 func (c *recountCommand) run(ctx context.Context, console console) (err error) {
 	folder := string(c.Data)
-	if _, err := os.Stat(filepath.Join(folder, databaseFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(folder, databaseFile)); c.Database == "" && errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("data folder %s has no database: name the server's folder with --data", folder) // none is made here
 	}
-	st, err := openStore(ctx, folder)
+	st, err := c.openStore(ctx)
 	if err != nil {
 		return err
 	}

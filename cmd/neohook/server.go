@@ -17,7 +17,7 @@ import (
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/httpapi"
-	"github.com/neohook/neohook/store/sqlite"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -30,7 +30,7 @@ type server struct {
 	log      *slog.Logger
 	grace    time.Duration
 	listener net.Listener
-	store    *sqlite.Store
+	store    store.Store
 	engine   *neohook.Engine
 	http     *http.Server
 	// aside is what is served beside the API, to whoever can reach it.
@@ -58,7 +58,7 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err := srv.listenAside(ctx, "profiles", s.DebugListen, profiles()); err != nil {
 		return nil, err
 	}
-	if srv.store, err = openStore(ctx, folder); err != nil {
+	if srv.store, err = s.openStore(ctx); err != nil {
 		return nil, err
 	}
 	options := s.options(log)
@@ -73,9 +73,12 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		log.WarnContext(ctx, "token file was readable by others", "hint", opened.Error())
 		err = nil
 	}
-	if errors.Is(err, errTokenLost) { // whoever has its text can go on working
+	switch lost := errors.Is(err, errTokenLost); {
+	case lost && s.Database != "": // another server made it, and has it in its folder
+		log.InfoContext(ctx, "this folder has no token file: the tokens of the database open this server, too")
+	case lost: // whoever has its text can go on working
 		log.WarnContext(ctx, "token file is lost", "hint", err.Error())
-	} else if err != nil {
+	case err != nil:
 		return nil, err
 	}
 	scrape := metricsHandler(srv.engine)
@@ -102,7 +105,7 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 	}
 	return neohook.Options{
 		Keyset:              []byte(s.Keyset),
-		KeysetFile:          s.KeysetFile,
+		KeysetFile:          s.place.keysetFile(s.KeysetFile),
 		Egress:              egress.Options{Allow: allow},
 		Schedule:            webhook.Schedule(s.RetrySchedule),
 		MaxPayloadBytes:     int(s.MaxPayload),

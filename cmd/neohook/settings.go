@@ -15,8 +15,9 @@ import (
 
 // place says where a server keeps its things.
 type place struct {
-	Config string     `placeholder:"FILE" help:"YAML file with any of these settings, by their names."`
-	Data   folderName `placeholder:"DIR" default:"neohook-data" help:"Folder of the database, the key set and the API token. Made if it is missing."`
+	Config   string          `placeholder:"FILE" help:"YAML file with any of these settings, by their names."`
+	Data     folderName      `placeholder:"DIR" default:"neohook-data" help:"Folder of the database, the key set and the API token. Made if it is missing."`
+	Database databaseAddress `placeholder:"URL" help:"PostgreSQL database in place of the one in the folder, as postgres://user@host/name, which many servers can share. Default: none."`
 }
 
 // settings is the one list of what can be configured. A field is at once a flag of
@@ -44,7 +45,7 @@ type settings struct {
 	KeepAttempts        keep     `placeholder:"TIME" default:"0s" help:"The same of attempts and what was answered, since they began."`
 	MaxTenantBacklog    limit    `placeholder:"N" default:"10000000" help:"Most open deliveries of a tenant; beyond it the answer is 429. With none there is no limit."`
 	MaxTenantEndpoints  limit    `placeholder:"N" default:"500" help:"Most endpoints of a tenant. With none there is no limit."`
-	MinFree             size     `placeholder:"SIZE" default:"256MiB" help:"What must be free on the disk of the data folder to accept events; outcomes are stored all the same."`
+	MinFree             size     `placeholder:"SIZE" default:"256MiB" help:"What must be free on the disk of the embedded database to accept events; outcomes are stored all the same."`
 	Grace               span     `placeholder:"TIME" default:"30s" help:"How long attempts in flight may go on once the server is told to end."`
 	keysetSettings
 	signedTokens

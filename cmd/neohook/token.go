@@ -50,7 +50,7 @@ func (c *tokenCommand) token(ctx context.Context) (_ string, err error) {
 			return "", err
 		}
 	}
-	st, err := openStore(ctx, folder)
+	st, err := c.openStore(ctx)
 	if errors.Is(err, sqlite.ErrInUse) && !c.New {
 		return "", fmt.Errorf("data folder %s has a running server and no token file: stop the server and run neohook token --new --data %s",
 			folder, folder)

@@ -52,7 +52,7 @@ func (p *tokenPlace) path(path string, query url.Values) string {
 
 // reaching calls do with a way to the API.
 func (p *tokenPlace) reaching(ctx context.Context, do func(*reach) error) (err error) {
-	way, err := openReach(ctx, string(p.Data), p.keysetSettings)
+	way, err := openReach(ctx, p.place, p.keysetSettings)
 	if err != nil {
 		return err
 	}

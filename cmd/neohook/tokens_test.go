@@ -92,7 +92,7 @@ func TestTokensOfAStoppedServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		way, err := openReach(t.Context(), folder, keysetSettings{})
+		way, err := openReach(t.Context(), place{Data: folderName(folder)}, keysetSettings{})
 		if err != nil {
 			t.Fatal(err)
 		}
