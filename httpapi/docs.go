@@ -220,9 +220,10 @@ func samplePath(op *operation) string {
 	})
 }
 
-// sampleNames are names of a caller's own for things in paths.
+// sampleNames are names of a caller's own for things in paths: those that the sample bodies
+// give them.
 var sampleNames = map[string]string{
-	"app_id": "acme", "endpoint_id": "warehouse", "msg_id": "order-17", "event_type_name": "order.created", "operational_endpoint_id": "operations",
+	"app_id": "acme", "endpoint_id": "warehouse", "msg_id": "order-17", "event_type_name": "order.created", "operational_endpoint_id": "warehouse",
 }
 
 // maxFieldDepth is how deep objects are described within each other.
