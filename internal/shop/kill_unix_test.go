@@ -29,7 +29,7 @@ func TestKilledShopTellsOfItsOrdersOnceEach(t *testing.T) {
 			first.begin(t)
 			first.close()
 			var acknowledged []int64
-			for _, lines := range []int{1, 30, 500, 120} {
+			for _, lines := range []int{500, 1, 30, 120} {
 				acknowledged = append(acknowledged, kill(t, folder, name, lines)...)
 			}
 			s := open.open(t, folder, neohook.Options{Adapter: memadapter.New()})
