@@ -46,6 +46,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
+	if s.Role != doAll && s.Database == "" {
+		return nil, &usageError{fmt.Errorf("role %s is for servers that share a database, which --database names", s.Role)}
+	}
 	srv := &server{folder: folder, log: log, grace: time.Duration(s.Grace)}
 	defer func() {
 		if err != nil {
@@ -91,7 +94,11 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err != nil {
 		return nil, err
 	}
-	srv.http = newHTTPServer(api, log)
+	var handler http.Handler = api
+	if s.Role == deliverOnly {
+		handler = s.Role.withoutAPI(api)
+	}
+	srv.http = newHTTPServer(handler, log)
 	srv.http.RegisterOnShutdown(api.EndStreams)
 	srv.http.DisableGeneralOptionsHandler = true // the API answers OPTIONS * like everything else
 	return srv, writeAddress(folder, srv.listener)
@@ -104,6 +111,8 @@ func (s settings) options(log *slog.Logger) neohook.Options {
 		allow[i] = netip.Prefix(block)
 	}
 	return neohook.Options{
+		Role:                s.Role.role(),
+		NodeName:            s.nodeName(),
 		Keyset:              []byte(s.Keyset),
 		KeysetFile:          s.place.keysetFile(s.KeysetFile),
 		Egress:              egress.Options{Allow: allow},
