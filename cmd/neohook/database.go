@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,9 +62,4 @@ func (p place) keysetFile(setting string) string {
 		return filepath.Join(string(p.Data), keysetFile)
 	}
 	return setting
-}
-
-// where names the place for people.
-func (p place) where() string {
-	return cmp.Or(p.Database.shown(), "data folder "+string(p.Data))
 }

@@ -233,7 +233,10 @@ func (run *nodesRun) trouble(kind trouble) {
 		if err := process.Signal(syscall.SIGSTOP); err != nil {
 			run.Fatal(err)
 		}
-		time.Sleep(stopped) // what is tested is that so much time passes
+		select { // what is tested is that so much time passes for a process beside this one
+		case <-time.After(stopped):
+		case <-run.Context().Done():
+		}
 		if err := process.Signal(syscall.SIGCONT); err != nil {
 			run.Fatal(err)
 		}

@@ -118,7 +118,7 @@ var drivers = []string{
 
 // suites are tests to call from tests.
 var suites = []string{
-	module + "/store/storetest", module + "/adapter/adaptertest",
+	module + "/store/storetest", module + "/store/postgres/postgrestest", module + "/adapter/adaptertest",
 	module + "/internal/planted", module + "/internal/killed", module + "/internal/record/recordtest",
 }
 
