@@ -160,9 +160,9 @@ func (c *chaos) reply(endpoint *chaosEndpoint, delivery *webhook.Delivery) (take
 	on := []any{endpoint.wish.UID, string(delivery.Payload[:min(12, len(delivery.Payload))]), delivery.Attempt}
 	spell := passed / (3 * time.Minute)
 	takes = time.Duration(c.draw(800, "takes", on)) * time.Millisecond
-	bad := passed < sick && c.one(2, "bad spell", endpoint.wish.UID, spell)
+	bad := passed < c.sick() && c.one(2, "bad spell", endpoint.wish.UID, spell)
 	switch {
-	case endpoint.kind == failing:
+	case endpoint.kind == failing && (c.several == 0 || passed < 2*c.sick()): // probes take their time
 		return takes, 500, 0
 	case endpoint.kind == gone && passed > publishing/2:
 		return takes, 410, 0
@@ -172,8 +172,8 @@ func (c *chaos) reply(endpoint *chaosEndpoint, delivery *webhook.Delivery) (take
 		return never, 0, 0
 	case endpoint.kind == throttling && bad:
 		return takes, []int{429, 503}[c.draw(2, "throttles", on)],
-			[]time.Duration{0, 20 * time.Second, 5 * time.Minute, 100 * time.Hour}[c.draw(4, "asks for", on)]
-	case endpoint.kind == erratic && passed < sick:
+			[]time.Duration{0, 20 * time.Second, 5 * time.Minute, c.longest()}[c.draw(4, "asks for", on)]
+	case endpoint.kind == erratic && passed < c.sick():
 		switch c.draw(8, "erratic", on) {
 		case 0:
 			return never, 0, 0
@@ -270,11 +270,11 @@ func (c *chaos) begin(n *node, delivery *webhook.Delivery, ep *webhook.Endpoint)
 				c.t.Errorf("%s: begins %v after another, at %d a second", what, now.Sub(pace.last), pace.rate)
 			}
 		}
-		if e.disabled.doneBefore(now) && e.enabled.begunAfter(now) || e.deleted.doneBefore(now) {
+		if e.disabled.doneBefore(now.Add(-c.slack())) && e.enabled.begunAfter(now) || e.deleted.doneBefore(now.Add(-c.slack())) {
 			c.t.Errorf("%s: the endpoint was turned off before", what)
 		}
 		for _, p := range c.pauses {
-			if p.of(e) && p.paused.doneBefore(now) && p.resumed.begunAfter(now) {
+			if p.of(e) && p.paused.doneBefore(now.Add(-c.slack())) && p.resumed.begunAfter(now) {
 				c.t.Errorf("%s: it was paused before", what)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -44,6 +45,8 @@ type chaos struct {
 	// attempt is begun and the one that its receiver sees, there can then be a time in
 	// which other attempts overtake it: rates and changes of endpoints are not judged.
 	stalls bool
+	// several is how many nodes share the work; 0 is one, on a store for one.
+	several int
 
 	events    []*chaosEvent
 	endpoints []*chaosEndpoint
@@ -54,7 +57,7 @@ type chaos struct {
 	expunges  []*chaosEvent
 
 	mu       sync.Mutex
-	node     *node // nil between two
+	nodes    []*node // those that there are
 	lastNode int
 	trouble  bool // faults may strike
 	crashes  int
@@ -119,7 +122,7 @@ func TestChaosLeavesEveryEventDeliveredOrEndedWithAReason(t *testing.T) {
 	}
 	for seed := first; seed < first+count; seed++ {
 		t.Run(fmt.Sprintf("CHAOS_SEED=%d", seed), func(t *testing.T) {
-			inFakeTime(t, func(t *testing.T) { runChaos(t, seed) })
+			inFakeTime(t, func(t *testing.T) { runChaos(t, seed, 0) })
 			if t.Failed() {
 				t.Logf("again: CHAOS_SEED=%d GOMAXPROCS=1 go test -count=20 -run TestChaos .", seed)
 			}
@@ -137,8 +140,8 @@ func number(t *testing.T, text string) uint64 {
 }
 
 // runChaos is one run of it, in fake time.
-func runChaos(t *testing.T, seed uint64) {
-	c := &chaos{t: t, seed: seed, start: time.Now()}
+func runChaos(t *testing.T, seed uint64, several int) {
+	c := &chaos{t: t, seed: seed, start: time.Now(), several: several}
 	c.plan()
 	over := make(chan struct{})
 	var nodes sync.WaitGroup
@@ -223,17 +226,46 @@ type node struct {
 	lossy bool
 
 	calls map[string]int // guarded by chaos.mu
+	stood time.Time      // no call of the store goes on before; guarded too
 }
 
-// runNodes keeps an engine running until over, but for a second of fake time here and there.
+// runNodes keeps engines running until over.
 func (c *chaos) runNodes(over <-chan struct{}) {
+	disk := memstore.New()
+	if c.several == 0 {
+		c.runPlace(over, func(before *memstore.Store) (*memstore.Store, store.Store) {
+			if before == nil {
+				return disk, disk
+			}
+			st := before.Reopen()
+			return st, st
+		})
+		return
+	}
+	var places sync.WaitGroup
+	for range c.several {
+		places.Go(func() {
+			c.runPlace(over, func(before *memstore.Store) (*memstore.Store, store.Store) {
+				if before != nil {
+					_ = before.Close()
+				}
+				handle := disk.Node()
+				return handle.Store, handle
+			})
+		})
+	}
+	places.Wait()
+}
+
+// runPlace keeps an engine running until over, one after another.
+func (c *chaos) runPlace(over <-chan struct{}, open func(before *memstore.Store) (*memstore.Store, store.Store)) {
 	var ending sync.WaitGroup
 	defer ending.Wait()
-	st := memstore.New()
+	st, as := open(nil)
 	for {
-		n := c.boot(st)
+		n := c.boot(st, as)
 		if n == nil {
-			st = st.Reopen()
+			st, as = open(st)
 			time.Sleep(time.Second)
 			continue
 		}
@@ -272,12 +304,12 @@ func (c *chaos) runNodes(over <-chan struct{}) {
 			return
 		}
 		cancel()
-		st = st.Reopen()
+		st, as = open(st)
 	}
 }
 
 // boot opens the store and makes an engine; nil if that fails.
-func (c *chaos) boot(st *memstore.Store) *node {
+func (c *chaos) boot(st *memstore.Store, as store.Store) *node {
 	c.mu.Lock()
 	c.lastNode++
 	n := &node{chaos: c, number: c.lastNode, st: st, dead: make(chan struct{}), calls: make(map[string]int)}
@@ -294,14 +326,14 @@ func (c *chaos) boot(st *memstore.Store) *node {
 	opts := c.opts
 	opts.Adapter = &chaosReceivers{node: n}
 	opts.Keyset, _ = aKeyset()
-	eng, err := neohook.New(c.t.Context(), st, opts)
+	eng, err := neohook.New(c.t.Context(), as, opts)
 	if err != nil {
 		n.die()
 		return nil
 	}
 	n.eng = eng
 	c.mu.Lock()
-	c.node = n
+	c.nodes = append(c.nodes, n)
 	c.mu.Unlock()
 	return n
 }
@@ -310,16 +342,14 @@ func (c *chaos) boot(st *memstore.Store) *node {
 func (n *node) abandon() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.node == n {
-		n.node = nil
-	}
+	n.nodes = slices.DeleteFunc(n.nodes, func(other *node) bool { return other == n })
 }
 
 var errDisk = errors.New("disk error")
 
 // fault decides what goes wrong with a call of the store.
 func (n *node) fault(ctx context.Context, operation string, moment memstore.Moment) error {
-	const mostCrashes = 6
+	mostCrashes := 6 + 3*n.several
 	n.mu.Lock()
 	n.calls[operation]++
 	on := []any{"fault", n.number, operation, moment, n.calls[operation]}
@@ -327,7 +357,19 @@ func (n *node) fault(ctx context.Context, operation string, moment memstore.Mome
 	if trouble && crash {
 		n.crashes++
 	}
+	if n.several > 0 && n.stalls && trouble && n.one(2000, "stands still", on) {
+		n.stood = time.Now().Add(time.Duration(n.draw(40_000, "stands still for", on)) * time.Millisecond)
+	}
+	stands := time.Until(n.stood)
 	n.mu.Unlock()
+	if stands > 0 {
+		select {
+		case <-time.After(stands):
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.dead:
+		}
+	}
 	if !trouble {
 		return nil
 	}
@@ -353,8 +395,11 @@ func (n *node) fault(ctx context.Context, operation string, moment memstore.Mome
 // current waits for a node, in fake time.
 func (c *chaos) current() *node {
 	for {
+		var n *node
 		c.mu.Lock()
-		n := c.node
+		if len(c.nodes) > 0 {
+			n = c.nodes[rand.IntN(len(c.nodes))] //nolint:gosec // whichever
+		}
 		c.mu.Unlock()
 		if n != nil {
 			return n

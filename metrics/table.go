@@ -57,6 +57,12 @@ var plain = []metric[stats]{
 	counter("outbox_accepted_total", "Operational events that were accepted.", func(s *stats) uint64 { return s.Outbox.Accepted }),
 	counter("outbox_dropped_total", "Operational events that were dropped: too many waited, or whoever is told has too many open deliveries.", func(s *stats) uint64 { return s.Outbox.Dropped }),
 
+	gauge("node_buckets", "Parts of the tenants that this node sends for, of 1,024; alone it has all.", func(s *stats) int { return s.Node.Buckets }),
+	gauge("node_members", "Nodes that share the work, itself included.", func(s *stats) int { return s.Node.Members }),
+	seconds("node_lease_age_seconds", "How long ago the node told the others that it lives; from 7 on it sends nothing. 0 where it is alone.", func(s *stats) time.Duration { return s.Node.LeaseAge }),
+	gauge("node_signals_waiting", "What other nodes have told and was not acted upon yet.", func(s *stats) int { return s.Node.Unheard }),
+	counter("node_takeovers_total", "Parts of the tenants that this node took over.", func(s *stats) uint64 { return s.Node.Takeovers }),
+
 	gauge("jobs_running", "Jobs that run: to recover, replay, resend or cancel deliveries.", func(s *stats) int { return s.Jobs.Running }),
 	counter("jobs_examined_total", "Deliveries that jobs have looked at.", func(s *stats) uint64 { return s.Jobs.Examined }),
 	counter("jobs_made_total", "Deliveries that jobs have sent or cancelled.", func(s *stats) uint64 { return s.Jobs.Made }),
