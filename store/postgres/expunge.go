@@ -18,7 +18,7 @@ const (
 	endSendsOfSQL      = `DELETE FROM send WHERE event = ANY ($1) RETURNING event, endpoint, key, job`
 	endDeferralsSQL    = `DELETE FROM deferred WHERE event = ANY ($1) RETURNING event`
 	cancelEventsSQL    = `UPDATE event SET cancelled_at = $2 WHERE key = ANY ($1)`
-	sweptOfOneSQL      = sweptColumns + `WHERE key = $1 AND tenant = $2 FOR UPDATE OF event`
+	sweptOfOneSQL      = sweptColumns + `WHERE key = $1 AND tenant = $2 FOR UPDATE`
 	expungeResponseSQL = `UPDATE attempt SET response = '' WHERE key = $1 AND event = $2`
 )
 
@@ -308,7 +308,7 @@ const expungePage = 100
 
 // do does what takes a moment, and says whether there is more to do.
 func (e *expungeStep) do(ctx context.Context) (bool, error) {
-	events, err := all(ctx, e, scanSwept, sweptOfTenantSQL+` FOR UPDATE OF event`, e.next, expungePage, e.Tenant)
+	events, err := all(ctx, e, scanSwept, sweptOfTenantSQL+` FOR UPDATE`, e.next, expungePage, e.Tenant)
 	if err != nil {
 		return false, err
 	}

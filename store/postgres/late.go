@@ -12,15 +12,7 @@ import (
 const (
 	// lockEventsSQL keeps events from being deleted.
 	lockEventsSQL = `SELECT key, tenant, type FROM event WHERE key = ANY ($1) ORDER BY key FOR KEY SHARE`
-	logLateSQL    = `INSERT INTO attempt (` + attemptColumnsSQL + `)
-		SELECT nextval('attempt_key'), event, endpoint, number, trigger, url, succeeded, status_code, nullif(code, ''), timed_out, started_at, duration, response
-		FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::smallint[], $5::text[], $6::boolean[], $7::int[], $8::text[], $9::boolean[],
-			$10::timestamptz[], $11::bigint[], $12::bytea[])
-			AS o (event, endpoint, number, trigger, url, succeeded, status_code, code, timed_out, started_at, duration, response)
-		WHERE EXISTS (SELECT FROM event WHERE event.key = o.event)
-		RETURNING event, endpoint, key`
-
-	endSendsSQL = `DELETE FROM send USING unnest($1::int[], $2::bigint[], $3::int[], $4::boolean[]) AS o (place, send, expected, succeeded)
+	endSendsSQL   = `DELETE FROM send USING unnest($1::int[], $2::bigint[], $3::int[], $4::boolean[]) AS o (place, send, expected, succeeded)
 		WHERE send.key = o.send AND (send.tried = o.expected OR o.succeeded) RETURNING place, job`
 	againSendsSQL = `UPDATE send SET tried = o.expected + 1, due_at = o.due_at
 		FROM unnest($1::int[], $2::bigint[], $3::int[], $4::timestamptz[]) AS o (place, send, expected, due_at)
@@ -39,43 +31,16 @@ const (
 		WHERE history.event = o.event AND history.endpoint = o.at AND state <> 5 AND recovered_at IS NULL RETURNING place`
 )
 
-// late carries outcomes out that did not fit, or are of no schedule: the attempts are
-// logged, sends go on or end, and successes close or recover the delivery.
+// late carries outcomes out that did not fit, or are of no schedule, where the event is
+// there still: sends go on or end, and successes close or recover the delivery.
 func (r *recording) late(batch *pgx.Batch, places []int) {
 	events := make([]store.EventKey, 0, len(places))
 	for _, i := range places {
 		events = append(events, r.outcomes[i].Event)
 	}
 	batch.Queue(lockEventsSQL, events).Query(eachRow(r.scanEvent))
-	r.logLate(batch, places)
 	r.carrySends(batch, places)
 	r.closeOpen(batch, places)
-}
-
-func (r *recording) logLate(batch *pgx.Batch, places []int) {
-	var events, endpoints []int64
-	var attempts attemptColumns
-	at := make(map[store.DeliveryRef]int)
-	for _, i := range places {
-		if o := &r.outcomes[i]; o.Attempt != nil {
-			at[refOf(o)] = i
-			events, endpoints = append(events, int64(o.Event)), append(endpoints, int64(o.Endpoint))
-			attempts.append(o.Attempt)
-		}
-	}
-	if len(events) == 0 {
-		return
-	}
-	batch.Queue(logLateSQL, append([]any{events, endpoints}, attempts.args()...)...).Query(eachRow(func(rows pgx.Rows) error {
-		var ref store.DeliveryRef
-		var key store.AttemptKey
-		if err := rows.Scan(&ref.Event, &ref.Endpoint, &key); err != nil {
-			return err
-		}
-		result := &r.results[at[ref]]
-		result.logged, result.attempt = true, key
-		return nil
-	}))
 }
 
 func (r *recording) carrySends(batch *pgx.Batch, places []int) {

@@ -80,6 +80,7 @@ func succeeded(o *store.Outcome) bool { return o.Attempt != nil && o.Attempt.Suc
 
 // begin carries the first wave out as it is expected to fit.
 func (r *recording) begin(batch *pgx.Batch) {
+	r.drawAttempts(batch)
 	if len(r.waves) > 0 {
 		r.fit(batch, r.waves[0])
 	}
@@ -118,7 +119,14 @@ func (r *recording) catchUp(ctx context.Context, conn *pgx.Conn, wave []int) err
 	}
 	batch := new(pgx.Batch)
 	r.late(batch, late)
-	return send(ctx, conn, batch)
+	if err := send(ctx, conn, batch); err != nil {
+		return err
+	}
+	for _, i := range late {
+		_, there := r.events[r.outcomes[i].Event]
+		r.results[i].logged = there && r.outcomes[i].Attempt != nil
+	}
+	return nil
 }
 
 func (r *recording) unfit(wave []int, which func(*store.Outcome) bool) (places []int) {
@@ -169,39 +177,29 @@ func (r *recording) fitWaiting(batch *pgx.Batch, places []int) {
 // In the order of outcomeColumns.args. The deletion returns what is to be inserted, so that
 // nothing has to be joined: of what it deletes the planner knows little, as it is young.
 const (
-	fromOutcomes = `unnest($2::int[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::smallint[], $8::text[], $9::timestamptz[],
-		$10::int[], $11::smallint[], $12::text[], $13::boolean[], $14::int[], $15::text[], $16::boolean[], $17::timestamptz[], $18::bigint[], $19::bytea[])
-		AS o (place, at, event, expected, tried, state, reason, retry_at,
-			number, trigger, url, succeeded, status_code, code, timed_out, started_at, duration, response)`
-	attemptColumnsSQL = `key, event, endpoint, number, trigger, url, succeeded, status_code, code, timed_out, started_at, duration, response`
-	storeEndedSQL     = `ended AS (INSERT INTO history (event, endpoint, state, reason, tried, ended_at)
-			SELECT event, at, state, nullif(reason, ''), tried, $1::timestamptz FROM moved WHERE state <> 3)`
-	storeLoggedSQL = `logged AS (INSERT INTO attempt (` + attemptColumnsSQL + `)
-			SELECT key, event, at, number, trigger, url, succeeded, status_code, nullif(code, ''), timed_out, started_at, duration, response
-			FROM moved WHERE number >= 0)
-		SELECT place, key, job FROM moved`
+	fromOutcomes = `unnest($2::int[], $3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::smallint[], $8::text[], $9::timestamptz[])
+		AS o (place, at, event, expected, tried, state, reason, retry_at)`
+	storeEndedSQL = `ended AS (INSERT INTO history (event, endpoint, state, reason, tried, ended_at)
+			SELECT event, at, state, nullif(reason, ''), tried, $1::timestamptz FROM moved WHERE state <> 3)
+		SELECT place, job FROM moved`
 
 	endFreshSQL = `WITH moved AS (DELETE FROM delivery USING ` + fromOutcomes + `
-			WHERE delivery.endpoint = o.at AND delivery.event = o.event
-			RETURNING o.*, nextval('attempt_key') AS key, 0::bigint AS job),
+			WHERE delivery.endpoint = o.at AND delivery.event = o.event RETURNING o.*, 0::bigint AS job),
 		again AS (INSERT INTO waiting (endpoint, event, tried, retry_at, job) SELECT at, event, tried, retry_at, 0 FROM moved WHERE state = 3),
-		` + storeEndedSQL + `, ` + storeLoggedSQL
+		` + storeEndedSQL
 	endWaitingSQL = `WITH moved AS (DELETE FROM waiting USING ` + fromOutcomes + `
-			WHERE waiting.endpoint = o.at AND waiting.event = o.event AND waiting.tried = o.expected
-			RETURNING o.*, nextval('attempt_key') AS key, waiting.job),
-		` + storeEndedSQL + `, ` + storeLoggedSQL
-	waitAgainSQL = `WITH moved AS (UPDATE waiting SET tried = o.tried, retry_at = o.retry_at FROM ` + fromOutcomes + `
-			WHERE waiting.endpoint = o.at AND waiting.event = o.event AND waiting.tried = o.expected AND $1::timestamptz IS NOT NULL
-			RETURNING o.*, nextval('attempt_key') AS key, 0::bigint AS job),
-		` + storeLoggedSQL
+			WHERE waiting.endpoint = o.at AND waiting.event = o.event AND waiting.tried = o.expected RETURNING o.*, waiting.job),
+		` + storeEndedSQL
+	waitAgainSQL = `UPDATE waiting SET tried = o.tried, retry_at = o.retry_at FROM ` + fromOutcomes + `
+		WHERE waiting.endpoint = o.at AND waiting.event = o.event AND waiting.tried = o.expected AND $1::timestamptz IS NOT NULL
+		RETURNING place, 0::bigint`
 )
 
 // scanFit reads which outcomes have fit.
 func (r *recording) scanFit(rows pgx.Rows) error {
 	var place int
-	var key store.AttemptKey
 	var job int64
-	if err := rows.Scan(&place, &key, &job); err != nil {
+	if err := rows.Scan(&place, &job); err != nil {
 		return err
 	}
 	o, result := &r.outcomes[place], &r.results[place]
@@ -211,9 +209,7 @@ func (r *recording) scanFit(rows pgx.Rows) error {
 	} else {
 		result.waits = true
 	}
-	if o.Attempt != nil {
-		result.logged, result.attempt = true, key
-	}
+	result.logged = o.Attempt != nil
 	return nil
 }
 
@@ -225,21 +221,6 @@ type outcomeColumns struct {
 	states            []int16
 	reasons           []string
 	retryAt           []*time.Time
-	attemptColumns
-}
-
-// attemptColumns are attempts as arrays; number is -1 where there is none.
-type attemptColumns struct {
-	numbers     []int32
-	triggers    []int16
-	urls        []string
-	succeeded   []bool
-	statusCodes []int32
-	codes       []string
-	timedOut    []bool
-	startedAt   []time.Time
-	durations   []int64
-	responses   [][]byte
 }
 
 // columns puts outcomes into the order in which their rows are locked.
@@ -275,28 +256,10 @@ func (c *outcomeColumns) append(place int, o *store.Outcome) {
 	c.endpoints, c.events = append(c.endpoints, int64(o.Endpoint)), append(c.events, int64(o.Event))
 	c.expected, c.tried = append(c.expected, int32(o.Tried)), append(c.tried, int32(tried)) //nolint:gosec // a schedule is short
 	c.states, c.reasons, c.retryAt = append(c.states, int16(state)), append(c.reasons, string(reason)), append(c.retryAt, retryAt)
-	c.attemptColumns.append(o.Attempt)
-}
-
-func (c *attemptColumns) append(a *store.Attempt) {
-	if a == nil {
-		a = &store.Attempt{Number: -1}
-	}
-	c.numbers, c.triggers, c.urls = append(c.numbers, int32(a.Number)), append(c.triggers, int16(a.Trigger)), append(c.urls, a.URL) //nolint:gosec // a number of attempts
-	c.succeeded, c.statusCodes = append(c.succeeded, a.Succeeded), append(c.statusCodes, int32(a.StatusCode))                       //nolint:gosec // a status
-	c.codes, c.timedOut = append(c.codes, string(a.Code)), append(c.timedOut, a.TimedOut)
-	c.startedAt, c.durations = append(c.startedAt, instant(a.StartedAt)), append(c.durations, a.Duration.Microseconds())
-	c.responses = append(c.responses, listOrNull(a.Response))
 }
 
 func (c *outcomeColumns) args(now time.Time) []any {
-	return append([]any{now, c.places, c.endpoints, c.events, c.expected, c.tried, c.states, c.reasons, c.retryAt}, c.attemptColumns.args()...)
-}
-
-func (c *attemptColumns) args() []any {
-	return []any{
-		c.numbers, c.triggers, c.urls, c.succeeded, c.statusCodes, c.codes, c.timedOut, c.startedAt, c.durations, c.responses,
-	}
+	return []any{now, c.places, c.endpoints, c.events, c.expected, c.tried, c.states, c.reasons, c.retryAt}
 }
 
 const countedEventsSQL = `SELECT key, tenant, type FROM event WHERE key = ANY ($1)`
@@ -351,7 +314,7 @@ func (r *recording) tell(o *store.Outcome, result *result, told *post) {
 	}
 }
 
-// store counts what came of the outcomes, for jobs too, and posts it.
+// store logs the attempts, counts what came of the outcomes, for jobs too, and posts it.
 func (r *recording) store(batch *pgx.Batch, counted *counted, told *post) {
 	for i := range r.outcomes {
 		o, result := &r.outcomes[i], &r.results[i]
@@ -372,5 +335,6 @@ func (r *recording) store(batch *pgx.Batch, counted *counted, told *post) {
 		}
 		r.jobs.add(result.job, result.ended == webhook.Succeeded)
 	}
+	r.logAttempts(batch)
 	r.jobs.queue(batch)
 }

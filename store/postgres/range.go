@@ -36,15 +36,16 @@ type divided struct {
 	with              string // how the table is stored
 }
 
-// What is kept for months is in about a hundred ranges. Fresh deliveries are for minutes,
-// and what is deleted of them is cleared away with their range only.
+// What is kept for months is in about a hundred ranges. Fresh deliveries are for moments,
+// and what is deleted of them is cleared away with their range only: whoever looks for lanes
+// walks past it.
 var dividedTables = []divided{
 	{table: "event", lasts: 24 * time.Hour, smallest: 1 << 20, largest: 1 << 26},
 	{table: "payload", lasts: 24 * time.Hour, smallest: 1 << 20, largest: 1 << 26},
 	{table: "history", lasts: 24 * time.Hour, smallest: 1 << 20, largest: 1 << 26},
 	{table: "attempt", lasts: 24 * time.Hour, smallest: 1 << 20, largest: 1 << 26},
 	{
-		table: "delivery", lasts: 5 * time.Minute, smallest: 1 << 17, largest: 1 << 22,
+		table: "delivery", lasts: 30 * time.Second, smallest: 1 << 16, largest: 1 << 20,
 		with: ` WITH (autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 1)`,
 	},
 }
@@ -70,7 +71,7 @@ func (s *Store) reached(ctx context.Context, key store.EventKey, now time.Time) 
 		// Where it does not work out the next one tries again, or says why not when there is
 		// no room left.
 		if s.makeRanges(ctx, key, now) == nil {
-			_ = s.dropSpent(ctx, now)
+			_ = s.dropSpent(ctx)
 		}
 		s.ranges.mu.Lock()
 		defer s.ranges.mu.Unlock()

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -12,9 +11,6 @@ import (
 // after no more can come to it. What is open in it still goes to those that wait first.
 
 const (
-	// spentAfter is for how long after the last key of a range was drawn something may still
-	// come to it.
-	spentAfter = 2 * mostTransaction
 	// A range of which more than one in fewSpent is open is left for later, as it would be
 	// much to move, as long as there are not more than mostRanges.
 	fewSpent   = 8
@@ -24,11 +20,7 @@ const (
 )
 
 const (
-	// spentRangesSQL is ranges from whose end on two others are made: the second was when the
-	// first was reached.
-	spentRangesSQL = `SELECT low, high, count(*) OVER () FROM (
-			SELECT low, high, lead(made_at, 2) OVER (ORDER BY low) AS reached_at FROM key_range WHERE of = 'delivery'
-		) AS ranges WHERE reached_at <= $1 ORDER BY low`
+	spentRangesSQL = `SELECT low, high FROM key_range WHERE of = 'delivery' AND high <= $1 ORDER BY low`
 	countOpenInSQL = `SELECT count(*) FROM (SELECT FROM delivery WHERE event >= $1 AND event < $2 LIMIT $3) AS open`
 	moveOpenSQL    = `WITH chosen AS (SELECT endpoint, event FROM delivery WHERE event >= $1 AND event < $2 ORDER BY endpoint, event LIMIT $3 FOR UPDATE),
 			moved AS (DELETE FROM delivery USING chosen
@@ -37,13 +29,16 @@ const (
 		INSERT INTO waiting (endpoint, event, tried, job) SELECT endpoint, event, 0, 0 FROM moved`
 )
 
-// dropSpent drops the ranges of fresh deliveries that are spent at now, as far as nobody
+// dropSpent drops the ranges of fresh deliveries to which no more can come, as far as nobody
 // else keeps it from that.
-func (s *Store) dropSpent(ctx context.Context, now time.Time) error {
-	type spent struct{ low, high, of int64 }
-	ranges, err := readAll(ctx, s, func(row pgx.CollectableRow) (r spent, err error) {
-		return r, row.Scan(&r.low, &r.high, &r.of)
-	}, spentRangesSQL, instant(now.Add(-spentAfter)))
+func (s *Store) dropSpent(ctx context.Context) error {
+	drawn, err := s.settled(ctx)
+	if err != nil {
+		return err
+	}
+	ranges, err := readAll(ctx, s, func(row pgx.CollectableRow) (r keyRange, err error) {
+		return r, row.Scan(&r.low, &r.high)
+	}, spentRangesSQL, drawn)
 	if err != nil {
 		return err
 	}
@@ -53,7 +48,7 @@ func (s *Store) dropSpent(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		if open > few && int(r.of)-i <= mostRanges {
+		if open > few && len(ranges)-i <= mostRanges {
 			continue
 		}
 		if err := s.moveOpen(ctx, r.low, r.high); err != nil {

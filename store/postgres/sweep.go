@@ -116,7 +116,7 @@ func (s *Store) sweepPart(ctx context.Context, now time.Time, defaults webhook.R
 		one.swept.Events += one.whole.events
 	case !more:
 		for _, drop := range []func() error{
-			func() error { return s.dropEmpty(ctx) }, func() error { return s.dropSpent(ctx, now) },
+			func() error { return s.dropEmpty(ctx) }, func() error { return s.dropSpent(ctx) },
 		} {
 			if failed := drop(); failed != nil && !errors.Is(failed, errElsewhere) { // which is tried again in time
 				err = failed
@@ -272,8 +272,10 @@ type swept struct {
 }
 
 const (
-	sweptColumns     = `SELECT event.key, event.tenant, accepted_at, coalesce(payload_ttl, 0), payload.event IS NOT NULL FROM event LEFT JOIN payload ON payload.event = event.key `
-	sweptEventSQL    = sweptColumns + `WHERE key = $1 FOR UPDATE OF event`
+	// Whether there is a payload is looked up for each: nothing may be joined as a whole.
+	sweptColumns = `SELECT key, tenant, accepted_at, coalesce(payload_ttl, 0),
+		coalesce((SELECT true FROM payload WHERE payload.event = event.key), false) FROM event `
+	sweptEventSQL    = sweptColumns + `WHERE key = $1 FOR UPDATE`
 	sweptEventsSQL   = sweptColumns + `WHERE key >= $1 ORDER BY key LIMIT $2`
 	sweptOfTenantSQL = sweptColumns + `WHERE key >= $1 AND tenant = $3 ORDER BY key LIMIT $2`
 	sweptOfTTLSQL    = sweptColumns + `WHERE key >= $1 AND payload_ttl = $3 ORDER BY key LIMIT $2`

@@ -166,6 +166,12 @@ func elsewhere(err error) error {
 	return err
 }
 
+// isGone says that a partition was dropped, with the rest of its range or by another node.
+func isGone(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == undefinedTable
+}
+
 // What stays of a range, by the event's key, each with when it is to be looked at again;
 // never by its own tenant's places.
 const (
@@ -447,11 +453,11 @@ func (s *Store) dropEmpty(ctx context.Context) error {
 	for _, r := range ranges {
 		name := partitionOf(r.table, r.low).name
 		left, err := readFirst(ctx, s, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM `+name+`)`)
+		if isGone(err) || left {
+			continue
+		}
 		if err != nil {
 			return err
-		}
-		if left {
-			continue
 		}
 		w := &whole{kind: sweepPayloads, low: r.low, high: r.high}
 		if r.table == "event" {
