@@ -9,6 +9,8 @@
 //	go run ./bench backlog          latency of one tenant beside a million waiting deliveries of another
 //	go run ./bench -minutes 10 retention
 //	                                a SQLite store alone, deleting as fast as it inserts
+//	go run ./bench -minutes 10 churn
+//	                                a PostgreSQL store alone, beside an open transaction of somebody else
 //
 // It builds and starts the server itself, on loopback and a throw-away folder. Figures of
 // one run may be compared with each other; those of two runs, on a machine with other
@@ -50,7 +52,7 @@ func main() {
 	flag.IntVar(&s.rate, "rate", 50, "events per second of the latency part")
 	flag.IntVar(&s.latencies, "latencies", 500, "events of the latency part")
 	flag.StringVar(&s.profile, "profile", "", "write a CPU profile of the server's throughput part to this file")
-	flag.Float64Var(&s.minutes, "minutes", 1, "length of the retention part")
+	flag.Float64Var(&s.minutes, "minutes", 1, "length of the retention and churn parts")
 	flag.Parse()
 	parts := map[string]func(context.Context, settings, *api, *server, *receiverProcess) error{
 		"": standard, "isolation": isolation, "backlog": backlog,
@@ -60,8 +62,11 @@ func main() {
 	if flag.Arg(0) == "retention" {
 		work, known = func(ctx context.Context) error { return retention(ctx, s) }, true
 	}
+	if flag.Arg(0) == "churn" {
+		work, known = func(ctx context.Context) error { return besideForeign(ctx, s) }, true
+	}
 	if !known {
-		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation, backlog or retention (flags come before it)\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation, backlog, retention or churn (flags come before it)\n", flag.Arg(0))
 		os.Exit(2)
 	}
 
