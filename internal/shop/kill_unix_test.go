@@ -21,6 +21,7 @@ import (
 func TestKilledShopTellsOfItsOrdersOnceEach(t *testing.T) {
 	if folder := killed.Place(); folder != "" {
 		sellForever(t, folder, openers[os.Getenv("NEOHOOK_TEST_STORE")])
+		return // it failed
 	}
 	for name, open := range openers {
 		t.Run(name, func(t *testing.T) {
@@ -89,8 +90,8 @@ func sellForever(t *testing.T, folder string, open opener) {
 // kill lets a program run, kills it after so many orders, and returns which they were.
 func kill(t *testing.T, folder, name string, lines int) (numbers []int64) {
 	t.Helper()
-	environment := append(opened(t, name), "NEOHOOK_TEST_STORE="+name)
-	for _, line := range killed.After(t, folder, lines, environment...) {
+	variables := append(environment(t), "NEOHOOK_TEST_STORE="+name)
+	for _, line := range killed.After(t, folder, lines, variables...) {
 		var number int64
 		if _, err := fmt.Sscanf(line, "order %d", &number); err != nil {
 			t.Errorf("the program says %q", line)

@@ -31,8 +31,8 @@ type opener func(t testing.TB, folder string) *shop
 // openers has the stores.
 var openers = map[string]opener{"sqlite": openSQLite}
 
-// opened returns what a process needs in its environment to open shops of that kind.
-func opened(testing.TB, string) []string { return nil }
+// environment is what another process needs to open the same shops.
+var environment = func(testing.TB) []string { return nil }
 
 func openSQLite(t testing.TB, folder string) *shop {
 	t.Helper()
