@@ -53,9 +53,9 @@ func (r Receipt) Committed() {
 // What Publish refuses of an event PublishTx refuses, before it writes anything, and the
 // transaction can go on without it: *webhook.InvalidError; ErrPayload; ErrNotFound for the
 // tenant; ErrConflict where the UID is taken; ErrBacklogFull; ErrOverloaded, also where too
-// many events wait in the outbox already. So is a transaction that the store can't be part
-// of: ErrTxRefused. A Once is refused: that something is done a single time is for the
-// transaction to see to. After any other error, roll back.
+// many events wait in the outbox already. A Once is refused, too: that something is done a
+// single time is for the transaction to see to. After ErrTxRefused, for a transaction that
+// the store can't be part of, and after any other error, roll back.
 //
 // What happens between then and the acceptance is judged as it is by then. The event goes to
 // the endpoints that hear of it when it is accepted. Where its tenant has too many
