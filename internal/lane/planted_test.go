@@ -60,5 +60,5 @@ var mistakes = map[string]planted.Mistake{
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {
-	planted.Find(t, mistakes, "^TestEveryDelivery")
+	planted.Find(t, mistakes, "^TestEveryDelivery", "LANE_RUNS=800")
 }

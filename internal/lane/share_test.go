@@ -57,17 +57,24 @@ func (w *world) stepShared() {
 			if w.rand.IntN(2) == 0 { // while something is out
 				w.sendElsewhere(tenant)
 				w.own(tenant)
+				for !w.holds[tenant].whole {
+					w.recover(tenant)
+				}
+				for range 8 {
+					w.takePage()
+					w.putPage()
+				}
 			}
 		}
 	case 5, 6, 7, 8:
 		w.recover(tenant)
-	case 11, 12:
+	case 9, 10, 11, 12:
 		w.acceptElsewhere()
 	case 13:
 		w.openElsewhere()
 	case 14:
 		w.cancelElsewhere()
-	case 15, 16, 17:
+	case 15, 16, 17, 21, 22:
 		w.hear()
 	case 18, 19, 20:
 		if held == nil {
