@@ -144,7 +144,7 @@ func (c *commit) hear(batch *pgx.Batch) {
 		batch.Queue(endSignalsSQL, c.acted)
 	}
 	var found []store.Signal
-	batch.Queue(signalsSQL, c.store.horizon.lowest(), member.key, member.mask, store.MostHeard+1).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(signalsSQL, c.store.heard.lowest(), member.key, member.mask, store.MostHeard+1).Query(func(rows pgx.Rows) (err error) {
 		found, err = pgx.CollectRows(rows, scanSignal)
 		c.heard = hear(found)
 		return err

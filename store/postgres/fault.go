@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +17,9 @@ const (
 	uniqueViolation = "23505"
 	diskFull        = "53100"
 	configLimit     = "53400" // also a temporary file that is too large
+
+	tooManyConnections = "53300"
+	nowStandby         = "25006" // the server has become a standby
 
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
@@ -44,9 +48,28 @@ func translate(err error) error {
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
 		case uniqueViolation:
 			return fmt.Errorf("%w: %w", store.ErrConflict, err)
+		case nowStandby, tooManyConnections:
+			return unavailable(err)
+		}
+		if intervened(answered.Code) {
+			return unavailable(err)
 		}
 	}
 	return err
+}
+
+// translateOn is translate for what was done on a connection. One that is gone says that
+// the server is not to be reached, unless the caller has given up.
+func translateOn(ctx context.Context, conn *pgx.Conn, err error) error {
+	if err = translate(err); err != nil && conn.IsClosed() && ctx.Err() == nil {
+		err = unavailable(err)
+	}
+	return err
+}
+
+// intervened says that the server, or somebody through it, has ended the connection.
+func intervened(code string) bool {
+	return code == idleTooLong || strings.HasPrefix(code, connectionClass) || strings.HasPrefix(code, interventionClass)
 }
 
 // passes says of the error that a transaction ended with, so that it is rolled back, that
@@ -65,7 +88,7 @@ func passes(err error, lost bool, tries int) bool {
 	switch code := answered.Code; {
 	case code == serializationFailure, code == deadlockDetected:
 		return tries < mostBlocked
-	case code == idleTooLong, strings.HasPrefix(code, connectionClass), strings.HasPrefix(code, interventionClass):
+	case intervened(code):
 		return tries < mostLost
 	}
 	return false

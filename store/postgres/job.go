@@ -144,9 +144,9 @@ func jobHasItsPlace(ctx context.Context, tx pgx.Tx, job *store.Job) error {
 const (
 	drawnKeySQL = `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM event_key`
 	drawingSQL  = `SELECT virtualtransaction FROM pg_locks
-		WHERE locktype = 'relation' AND relation = 'event_key'::regclass AND mode = 'RowExclusiveLock' AND granted
+		WHERE locktype = 'relation' AND relation = $1::text::regclass AND mode = 'RowExclusiveLock' AND granted
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			AND ($1::text[] IS NULL OR virtualtransaction = ANY ($1))`
+			AND ($2::text[] IS NULL OR virtualtransaction = ANY ($2))`
 )
 
 // mostSettling bounds how long a job waits for those who are publishing: longer than any of
@@ -164,14 +164,14 @@ func (s *Store) settled(ctx context.Context) (drawn store.EventKey, err error) {
 			return err
 		}
 		const soon, late = time.Millisecond, 50 * time.Millisecond
-		left, err := all(ctx, q, pgx.RowTo[string], drawingSQL, []string(nil))
+		left, err := all(ctx, q, pgx.RowTo[string], drawingSQL, "event_key", []string(nil))
 		for pause := soon; err == nil && len(left) > 0; pause = min(2*pause, late) {
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			left, err = all(ctx, q, pgx.RowTo[string], drawingSQL, left)
+			left, err = all(ctx, q, pgx.RowTo[string], drawingSQL, "event_key", left)
 		}
 		return err
 	})

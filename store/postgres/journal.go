@@ -23,8 +23,6 @@ import (
 const (
 	// foldingSQL lets one transaction fold, and says whether it is this one.
 	foldingSQL = `SELECT pg_try_advisory_xact_lock(hashtextextended('neohook rollups ' || current_schema(), 0))`
-	// foldAloneSQL waits for it.
-	foldAloneSQL = `SELECT pg_advisory_xact_lock(hashtextextended('neohook rollups ' || current_schema(), 0))`
 
 	journalSQL       = `SELECT number, entries FROM rollup_journal WHERE turn <> $1 ORDER BY number`
 	deleteJournalSQL = `DELETE FROM rollup_journal WHERE number = ANY ($1)`

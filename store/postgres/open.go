@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -28,6 +30,9 @@ var schemaName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 const (
 	minConns     = 4
 	defaultConns = 16
+	// connecting is how long it may take to connect, unless "connect_timeout" in the address
+	// says otherwise.
+	connecting = 5 * time.Second
 )
 
 func (o Options) withDefaults() (Options, error) {
@@ -78,42 +83,62 @@ func connect(ctx context.Context, address string, opts Options) (*Store, error) 
 	case config.MaxConns < minConns:
 		config.MaxConns = defaultConns
 	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "neohook"
+	}
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = connecting
+	}
+	if config.ConnConfig.ValidateConnect == nil {
+		config.ConnConfig.ValidateConnect = refuseStandby // another host of the address may be the primary
+	}
+	if config.PingTimeout == 0 {
+		config.PingTimeout = connecting
+	}
 	s := &Store{schema: opts.Schema}
-	// A process that is held up in a transaction must not hold up others for long.
-	settings := "SET idle_in_transaction_session_timeout = '10s'; " + planning + "; SET search_path TO " + pgx.Identifier{opts.Schema}.Sanitize()
+	// A process that is held up in a transaction must not hold up others for long. And
+	// statement_timeout would end the wait for a standby, with an answer as if it had come.
+	settings := "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '10s'; " + planning + "; SET search_path TO " + pgx.Identifier{opts.Schema}.Sanitize()
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		node, _ := s.member.present()
-		_, err := conn.Exec(ctx, settings+"; SET application_name TO '"+s.sessionName(node)+"'")
-		return err
+		return introduce(ctx, conn, settings)
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("postgres: connect: %w", err)
 	}
-	s.waker = newWaker(s.pool, opts.Schema)
+	s.waker = newWaker(config.ConnConfig.Copy(), opts.Schema)
 	if err := s.checkServer(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
+// refuseStandby is for new connections, also after a failover.
+func refuseStandby(ctx context.Context, conn *pgconn.PgConn) error {
+	results, err := conn.Exec(ctx, `SELECT pg_is_in_recovery()`).ReadAll()
+	if err != nil {
+		return err
+	}
+	if string(results[0].Rows[0][0]) == "t" {
+		return errors.New("the server is a standby, which takes no changes: give the primary's address")
+	}
+	return nil
+}
+
 // checkServer connects, and refuses a server whose commits could be lost or that is too old.
 func (s *Store) checkServer(ctx context.Context) error {
 	const oldest = 14_00_00
 	type settings struct {
-		version  int
-		commit   string
-		readOnly bool
+		version int
+		commit  string
 	}
 	got, err := readFirst(ctx, s, func(row pgx.CollectableRow) (got settings, err error) {
-		return got, row.Scan(&got.version, &got.commit, &got.readOnly)
-	}, `SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit'), pg_is_in_recovery()`)
+		return got, row.Scan(&got.version, &got.commit)
+	}, `SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit')`)
 	switch {
 	case err != nil:
 		return fmt.Errorf("postgres: connect: %w", err)
 	case got.version < oldest:
 		return fmt.Errorf("postgres: the server is version %d, and must be %d or newer", got.version/10000, oldest/10000)
-	case got.readOnly:
-		return errors.New("postgres: the server is a standby, which takes no changes: give the primary's address")
 	case got.commit == "off":
 		return errors.New("postgres: synchronous_commit is off, by which what was acknowledged can be lost: set it to on for this user or database")
 	}

@@ -24,10 +24,13 @@ type proxy struct {
 	folder  string // of its socket
 	config  *pgx.ConnConfig
 
+	schema string // of the store behind it
+
 	trips atomic.Int64 // requests that are answered together
 
-	mu  sync.Mutex
-	cut cut
+	mu   sync.Mutex
+	cut  cut
+	left sync.WaitGroup // clients that had to
 	// conns are open, both ends of each.
 	conns map[net.Conn]struct{}
 }
@@ -38,6 +41,11 @@ type cut struct {
 	statement string
 	after     bool
 	done      chan struct{}
+	// late, where there is one, is closed when the server is to have the statement after all.
+	// Until then it waits for it.
+	late chan struct{}
+	// leaves says that the client is gone meanwhile; else it waits, too.
+	leaves bool
 }
 
 func newProxy(t *testing.T) *proxy {
@@ -92,6 +100,16 @@ func (p *proxy) cutAt(statement string, after bool) <-chan struct{} {
 	return p.cut.done
 }
 
+// delayAt has the server wait for the next such statement, until late is closed. That it
+// does is told by the channel that is returned. The client is cut off, if it leaves, or
+// waits with it.
+func (p *proxy) delayAt(statement string, late chan struct{}, leaves bool) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = cut{statement: statement, done: make(chan struct{}), late: late, leaves: leaves}
+	return p.cut.done
+}
+
 // meets says whether a statement is where to cut, and takes that away if it is.
 func (p *proxy) meets(statement string) (cut, bool) {
 	p.mu.Lock()
@@ -135,18 +153,35 @@ func (p *proxy) serve(client net.Conn) {
 		defer client.Close() //nolint:errcheck // it may be closed
 		p.answer(toClient, client, held)
 	})
-	p.ask(toServer, server, held)
-	_ = server.Close()
+	left := p.ask(toServer, client, server, held)
+	if half, is := server.(interface{ CloseWrite() error }); is {
+		_ = half.CloseWrite() // what it has been asked it is to do
+	}
 	answers.Wait()
+	if left {
+		p.left.Done()
+	}
 }
 
-// ask passes on what the client asks.
-func (p *proxy) ask(client *pgproto3.Backend, server net.Conn, held chan<- cut) {
+// cutAll cuts all connections.
+func (p *proxy) cutAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+}
+
+// wait returns when the server has done with the clients that have left.
+func (p *proxy) wait() { p.left.Wait() }
+
+// ask passes on what the client asks, and says whether that had to leave.
+func (p *proxy) ask(client *pgproto3.Backend, conn, server net.Conn, held chan<- cut) (left bool) {
 	statements := make(map[string]string) // by name
 	for {
 		message, err := client.Receive()
 		if err != nil {
-			return
+			return left
 		}
 		statement := ""
 		switch m := message.(type) {
@@ -160,14 +195,23 @@ func (p *proxy) ask(client *pgproto3.Backend, server net.Conn, held chan<- cut) 
 		case *pgproto3.Sync:
 			p.trips.Add(1)
 		}
-		if at, is := p.meets(statement); is && !at.after {
+		switch at, is := p.meets(statement); {
+		case is && at.late != nil:
+			if at.leaves {
+				p.left.Add(1)
+				left = true
+				_ = conn.Close()
+			}
 			close(at.done)
-			return
-		} else if is {
+			<-at.late
+		case is && !at.after:
+			close(at.done)
+			return left
+		case is:
 			held <- at
 		}
 		if _, err := server.Write(encoded(message)); err != nil {
-			return
+			return left
 		}
 	}
 }
@@ -196,6 +240,8 @@ func (p *proxy) answer(server *pgproto3.Frontend, client net.Conn, held <-chan c
 		}
 		// A frontend does not know what a kind of authentication is followed by.
 		if _, err := client.Write(encoded(message)); err != nil {
+			for err = nil; err == nil; _, err = server.Receive() {
+			}
 			return
 		}
 	}

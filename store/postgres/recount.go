@@ -52,6 +52,7 @@ func (s *Store) Recount(ctx context.Context, now time.Time) (found store.Recount
 		return store.Recounted{}, errors.Join(translate(err), rollback(context.WithoutCancel(ctx), tx))
 	}
 	if err := commitFault(tx.Commit(ctx)); err != nil {
+		s.doubts.add(sessionOf(conn.Conn().PgConn()))
 		return store.Recounted{}, err
 	}
 	return found, nil

@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"sync"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -188,67 +188,10 @@ func (p *post) routes(ctx context.Context, tx pgx.Tx, tenant store.TenantKey) er
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-// horizon bounds how far back signals are looked for, so that those that were ended, and
-// that the database can't let go of yet, are not passed again each time.
-type horizon struct {
-	mu sync.Mutex
-	// settled is a key up to which no other can appear any more, and from the lowest that
-	// there may be a signal with.
-	settled, from store.SignalKey
-	// marks are the highest keys that had been drawn at some instants, the older ones first.
-	marks []mark
-	whole time.Time // when all were looked for the last time
-}
-
-type mark struct {
-	at  time.Time
-	key store.SignalKey
-}
-
-const (
-	// posting is how long a transaction may take that posts a signal: what was drawn longer
-	// ago is there, or never will be.
-	posting = 2 * mostTransaction
-	// wholeEvery is how often all are looked for, should that be wrong.
-	wholeEvery = 10 * time.Second
-	markEvery  = 5 * time.Second
-)
-
-// lowest is the key to look from.
-func (h *horizon) lowest() store.SignalKey {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if now := time.Now(); now.Sub(h.whole) >= wholeEvery {
-		h.whole = now
-		return 0
-	}
-	return h.from
-}
-
-// looked takes note of the lowest key that was found, 0 where there was none, and of the
-// highest that had been drawn before.
-func (h *horizon) looked(found, drawn store.SignalKey) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	now := time.Now()
-	if n := len(h.marks); n == 0 || now.Sub(h.marks[n-1].at) >= markEvery {
-		h.marks = append(h.marks, mark{now, drawn})
-	}
-	for len(h.marks) > 0 && now.Sub(h.marks[0].at) >= posting {
-		h.settled = h.marks[0].key
-		h.marks = h.marks[1:]
-	}
-	h.from = h.settled
-	if found != 0 {
-		h.from = min(found, h.settled)
-	}
-}
-
 const (
 	signalsSQL = `SELECT key, kind, tenant, endpoint, event, send, job FROM signal
 		WHERE key >= $1 AND (node = $2 OR get_bit($3::bytea, bucket) = 1) ORDER BY key LIMIT $4`
 	endSignalsSQL = `DELETE FROM signal WHERE key = ANY($1)`
-	drawnSQL      = `SELECT last_value FROM signal_key`
 )
 
 func scanSignal(row pgx.CollectableRow) (signal store.Signal, err error) {
@@ -258,26 +201,19 @@ func scanSignal(row pgx.CollectableRow) (signal store.Signal, err error) {
 
 // Signals returns those for the node and for the buckets that it owns.
 func (s *Store) Signals(ctx context.Context) (heard store.Heard, err error) {
-	key, mask := s.member.present()
-	if key == 0 {
-		return heard, nil
-	}
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		drawn, err := first(ctx, q, pgx.RowTo[store.SignalKey], drawnSQL)
-		if err != nil {
-			return err
-		}
-		found, err := all(ctx, q, scanSignal, signalsSQL, s.horizon.lowest(), key, mask, store.MostHeard+1)
-		if err != nil {
-			return err
-		}
-		lowest := store.SignalKey(0)
-		if len(found) > 0 {
-			lowest = found[0].Key
-		}
-		s.horizon.looked(lowest, drawn)
-		heard = hear(found)
-		return nil
+		return s.heard.look(ctx, q, func(from store.SignalKey) (lowest store.SignalKey, err error) {
+			key, mask := s.member.present()
+			if key == 0 {
+				return 0, nil
+			}
+			found, err := all(ctx, q, scanSignal, signalsSQL, from, key, mask, store.MostHeard+1)
+			if err != nil || len(found) == 0 {
+				return 0, err
+			}
+			heard = hear(found)
+			return found[0].Key, nil
+		})
 	})
 	return heard, err
 }
@@ -298,17 +234,31 @@ func (s *Store) EndSignals(ctx context.Context, keys []store.SignalKey) error {
 }
 
 const (
-	unheardSQL = `SELECT key FROM signal WHERE key >= $1 AND tenant = $2`
-	// A signal to a bucket without an owner is not waited for: who claims it reads all.
-	leftSQL = `SELECT key FROM signal WHERE key = ANY($1) AND (node IS NOT NULL
+	lowestSignalSQL = `SELECT key FROM signal WHERE key >= $1 ORDER BY key LIMIT 1`
+	unheardSQL      = `SELECT key FROM signal WHERE key >= $1 AND tenant = $2`
+	// A signal to a bucket without an owner is not waited for: who claims it reads all. Nor
+	// is one to a node that is gone.
+	leftSQL = `SELECT key FROM signal WHERE key = ANY($1) AND (EXISTS (SELECT FROM node WHERE node.key = signal.node)
 		OR EXISTS (SELECT FROM bucket WHERE bucket.bucket = signal.bucket AND bucket.node IS NOT NULL))`
 )
 
 // AwaitHeard returns when all that others had to hear of a tenant before the call has been
 // acted upon.
 func (s *Store) AwaitHeard(ctx context.Context, tenant store.TenantKey) error {
+	var left []store.SignalKey
+	err := s.read(ctx, func(ctx context.Context, q querier) error {
+		return s.posted.look(ctx, q, func(from store.SignalKey) (lowest store.SignalKey, err error) {
+			if left, err = all(ctx, q, pgx.RowTo[store.SignalKey], unheardSQL, from, tenant); err != nil {
+				return 0, err
+			}
+			lowest, err = first(ctx, q, pgx.RowTo[store.SignalKey], lowestSignalSQL, from)
+			if errors.Is(err, pgx.ErrNoRows) {
+				return 0, nil
+			}
+			return lowest, err
+		})
+	})
 	const soon, late = time.Millisecond, 50 * time.Millisecond
-	left, err := readAll(ctx, s, pgx.RowTo[store.SignalKey], unheardSQL, s.horizon.lowest(), tenant)
 	for pause := soon; err == nil && len(left) > 0; pause = min(2*pause, late) {
 		if left, err = readAll(ctx, s, pgx.RowTo[store.SignalKey], leftSQL, left); len(left) == 0 {
 			break

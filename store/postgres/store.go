@@ -12,8 +12,11 @@ type Store struct {
 	pool       *pgxpool.Pool
 	schema     string
 	member     membership
-	horizon    horizon
+	heard      horizon // of the signals for the handle's node
+	posted     horizon // of all signals
 	waker      *waker
+	away       away
+	doubts     doubts
 	ranges     ranges
 	held       held
 	walk       outboxWalk
@@ -28,6 +31,7 @@ func (s *Store) Close() error {
 	if s.closed.CompareAndSwap(false, true) {
 		s.ranges.close()
 		s.waker.close()
+		s.away.close()
 		s.pool.Close()
 	}
 	return nil

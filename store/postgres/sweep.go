@@ -42,7 +42,6 @@ type sweep struct {
 	defaults webhook.Retention
 	over     func() bool
 	swept    store.Swept
-	counted  counted
 	latest   latest
 
 	spots  []*spot

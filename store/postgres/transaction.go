@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/neohook/neohook/store"
@@ -28,12 +29,25 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
 	}
+	if cause := s.away.now(); cause != nil {
+		return nil, unavailable(fmt.Errorf("postgres: connect: %w", cause))
+	}
 	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		if s.closed.Load() {
-			return nil, store.ErrClosed
-		}
+	switch {
+	case err == nil:
+	case s.closed.Load():
+		return nil, store.ErrClosed
+	case ctx.Err() != nil:
 		return nil, fmt.Errorf("postgres: connect: %w", err)
+	default:
+		if missing(err) {
+			s.away.goneBy(err, s.find)
+		}
+		return nil, unavailable(fmt.Errorf("postgres: connect: %w", err))
+	}
+	if err := s.settle(ctx, conn.Conn()); err != nil {
+		defer conn.Release()
+		return nil, translateOn(ctx, conn.Conn(), err)
 	}
 	return conn, nil
 }
@@ -98,9 +112,16 @@ func (s *Store) carryThrough(ctx context.Context, do func(context.Context, *pgx.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), mostTransaction)
 	defer cancel()
 	for tries := 1; ; tries++ {
+		session := sessionOf(conn.Conn().PgConn())
 		lost, err := lend(ctx, conn, do)
+		if errors.Is(err, store.ErrCommitUnknown) {
+			s.doubts.add(session)
+		}
 		if err == nil || !passes(err, lost, tries) || !rest(ctx, tries) {
-			return translate(err)
+			if err = translate(err); lost {
+				err = unavailable(err)
+			}
+			return err
 		}
 		if conn, err = s.acquire(ctx); err != nil {
 			return err
@@ -113,6 +134,10 @@ func (s *Store) carryThrough(ctx context.Context, do func(context.Context, *pgx.
 func lend(ctx context.Context, conn *pgxpool.Conn, do func(context.Context, *pgx.Conn) error) (lost bool, err error) {
 	defer conn.Release() // which closes one in a transaction, as after a panic
 	err = do(ctx, conn.Conn())
+	var answered *pgconn.PgError
+	if errors.As(err, &answered) && answered.Code == nowStandby {
+		_ = conn.Conn().Close(ctx) // the primary is elsewhere
+	}
 	lost = conn.Conn().IsClosed()
 	const idle = 'I'
 	if !lost && conn.Conn().PgConn().TxStatus() != idle {
@@ -142,7 +167,7 @@ func (s *Store) read(ctx context.Context, do func(context.Context, querier) erro
 		return err
 	}
 	defer conn.Release()
-	return translate(do(ctx, conn))
+	return translateOn(ctx, conn.Conn(), do(ctx, conn))
 }
 
 // snapshot is read where all statements see the database as of one instant.
@@ -154,9 +179,10 @@ func (s *Store) snapshot(ctx context.Context, do func(context.Context, querier) 
 	defer conn.Release()
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
-		return translate(err)
+		return translateOn(ctx, conn.Conn(), err)
 	}
-	return errors.Join(translate(do(ctx, tx)), rollback(context.WithoutCancel(ctx), tx))
+	err = do(ctx, tx)
+	return errors.Join(translateOn(ctx, conn.Conn(), err), rollback(context.WithoutCancel(ctx), tx))
 }
 
 // rollback says nothing of a connection that is gone: so is the transaction.

@@ -13,7 +13,8 @@ import (
 func throughProxy(t *testing.T) (*postgres.Store, *proxy) {
 	t.Helper()
 	p := newProxy(t)
-	s, err := postgres.Open(t.Context(), p.address(), postgres.Options{Schema: schemaOf(t.TempDir()), MaxConns: 4})
+	p.schema = t.TempDir()
+	s, err := postgres.Open(t.Context(), p.address(), postgres.Options{Schema: schemaOf(p.schema), MaxConns: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

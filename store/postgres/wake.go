@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/neohook/neohook/store"
 )
@@ -17,16 +16,19 @@ import (
 // together within a few milliseconds is told once, on a connection and in a transaction
 // of its own, since those that notify commit one after another.
 type waker struct {
-	pool    *pgxpool.Pool
+	config  *pgx.ConnConfig
 	channel string // of all nodes; a node's own has its key behind
 
 	mu      sync.Mutex
 	targets map[string]struct{}
-	armed   bool
+	armed   bool // telling will see what is in targets
 	closed  bool
 	telling sync.WaitGroup
+	mouth   *pgx.Conn // of the one that is telling
 
-	ear ear // of the one call of Wake
+	hush      func()     // ends the call of Wake; nil is none
+	listening sync.Mutex // one call of Wake has the ear
+	ear       ear
 }
 
 // ear is a connection that listens for a node.
@@ -35,10 +37,10 @@ type ear struct {
 	node store.NodeKey
 }
 
-func newWaker(pool *pgxpool.Pool, schema string) *waker {
+func newWaker(config *pgx.ConnConfig, schema string) *waker {
 	name := fnv.New64a() // the name of a channel is cut at 63 bytes
 	_, _ = name.Write([]byte(schema))
-	return &waker{pool: pool, channel: fmt.Sprintf("neohook_%x", name.Sum64()), targets: make(map[string]struct{})}
+	return &waker{config: config, channel: fmt.Sprintf("neohook_%x", name.Sum64()), targets: make(map[string]struct{})}
 }
 
 // all wakes all nodes.
@@ -50,6 +52,9 @@ func (w *waker) all() {
 
 // told wakes those whom signals are for that were stored.
 func (w *waker) told(p *post) {
+	if !p.nodes && len(p.owners) == 0 {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p.nodes {
@@ -63,21 +68,27 @@ func (w *waker) told(p *post) {
 
 func (w *waker) own(node store.NodeKey) string { return fmt.Sprintf("%s_%d", w.channel, node) }
 
+// together is how long is waited for more to tell.
+const together = 5 * time.Millisecond
+
 // wake tells a channel soon. The mutex is held.
 func (w *waker) wake(channel string) {
-	const together = 5 * time.Millisecond
 	if w.closed {
 		return
 	}
 	w.targets[channel] = struct{}{}
-	if !w.armed {
-		w.armed = true
-		w.telling.Add(1)
-		time.AfterFunc(together, w.tell)
-	}
+	w.arm()
 }
 
-const notifySQL = `SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS channel`
+// arm has tell called soon, unless it will be anyway. The mutex is held.
+func (w *waker) arm() {
+	if w.armed {
+		return
+	}
+	w.armed = true
+	w.telling.Add(1)
+	time.AfterFunc(together, w.tell)
+}
 
 // tell tells what has come together. That it could not is no matter: nodes look by
 // themselves, too.
@@ -89,20 +100,50 @@ func (w *waker) tell() {
 		channels = append(channels, channel)
 	}
 	clear(w.targets)
-	w.armed = false
 	w.mu.Unlock()
+	w.say(channels)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.armed = false; len(w.targets) > 0 { // in the meantime
+		w.arm()
+	}
+}
+
+const notifySQL = `SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS channel`
+
+// say notifies channels, and connects first where that is needed.
+func (w *waker) say(channels []string) {
 	const most = time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), most) //nolint:forbidigo // of nobody's request
 	defer cancel()
-	_, _ = w.pool.Exec(ctx, notifySQL, channels)
+	for range 2 { // a connection that was cut is known by its use
+		if w.mouth == nil || w.mouth.IsClosed() {
+			conn, err := pgx.ConnectConfig(ctx, w.config)
+			if err != nil {
+				return
+			}
+			w.mouth = conn
+		}
+		if _, err := w.mouth.Exec(ctx, notifySQL, channels); err == nil || !w.mouth.IsClosed() {
+			return
+		}
+	}
 }
 
-// close waits until all is told. Nobody listens any more.
+// close waits until all is told, and ends the call of Wake.
 func (w *waker) close() {
 	w.mu.Lock()
 	w.closed = true
+	if w.hush != nil {
+		w.hush()
+	}
 	w.mu.Unlock()
 	w.telling.Wait()
+	if w.mouth != nil {
+		hangUp(w.mouth)
+	}
+	w.listening.Lock()
+	defer w.listening.Unlock()
 	w.deafen()
 }
 
@@ -112,23 +153,40 @@ func (s *Store) Wake(ctx context.Context) error {
 	if node == 0 {
 		return store.ErrBuried
 	}
-	heard, err := s.waker.listen(ctx, node)
-	if err != nil || heard {
-		return err
+	w := s.waker
+	w.listening.Lock()
+	defer w.listening.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !w.attend(cancel) {
+		return store.ErrClosed
 	}
-	return s.waker.hear(ctx)
+	isNew, err := w.listen(ctx, node)
+	if err == nil && !isNew {
+		err = w.hear(ctx)
+	}
+	if err != nil && s.closed.Load() {
+		return store.ErrClosed
+	}
+	return err
 }
 
-// listen sees to it that there is a connection that listens for a node. It says true where
+// attend has close end the call of Wake, unless it has been called.
+func (w *waker) attend(hush func()) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hush = hush
+	return !w.closed
+}
+
+// listen sees to it that there is a connection that listens for a node. It says whether
 // that is new, and something may have been missed.
-func (w *waker) listen(ctx context.Context, node store.NodeKey) (heard bool, err error) {
+func (w *waker) listen(ctx context.Context, node store.NodeKey) (isNew bool, err error) {
 	if w.ear.conn != nil && !w.ear.conn.IsClosed() && w.ear.node == node {
 		return false, nil
 	}
 	w.deafen()
-	config := w.pool.Config().ConnConfig.Copy()
-	config.RuntimeParams["application_name"] = "neohook listener"
-	conn, err := pgx.ConnectConfig(ctx, config)
+	conn, err := pgx.ConnectConfig(ctx, w.config)
 	if err != nil {
 		return false, translate(err)
 	}
@@ -140,25 +198,50 @@ func (w *waker) listen(ctx context.Context, node store.NodeKey) (heard bool, err
 	return true, nil
 }
 
-// hear waits for a notification, and takes those that came with it.
+const (
+	// silence is how long nothing may be heard before it is seen whether the connection
+	// still is one: where a machine or a network is gone, nobody says so.
+	silence = 15 * time.Second
+	answer  = 5 * time.Second
+)
+
+// hear waits for a notification. Those that come with it are for the next call.
 func (w *waker) hear(ctx context.Context) error {
-	_, err := w.ear.conn.WaitForNotification(ctx)
-	if ctx.Err() != nil {
-		return ctx.Err() // the connection goes on listening
-	}
-	if err != nil {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, silence)
+		_, err := w.ear.conn.WaitForNotification(waiting)
+		quiet := waiting.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err() // the connection goes on listening
+		case quiet && w.answers(ctx):
+			continue
+		}
 		w.deafen()
+		return translate(err)
 	}
-	return translate(err)
+}
+
+// answers says whether the server does. What it notifies of meanwhile is kept.
+func (w *waker) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, answer)
+	defer cancel()
+	return w.ear.conn.Ping(ctx) == nil
 }
 
 func (w *waker) deafen() {
-	if w.ear.conn == nil {
-		return
+	if w.ear.conn != nil {
+		hangUp(w.ear.conn)
 	}
+	w.ear = ear{}
+}
+
+func hangUp(conn *pgx.Conn) {
 	const most = time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), most) //nolint:forbidigo // of nobody's request
 	defer cancel()
-	_ = w.ear.conn.Close(ctx)
-	w.ear = ear{}
+	_ = conn.Close(ctx)
 }

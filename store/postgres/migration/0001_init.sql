@@ -455,6 +455,11 @@ CREATE TABLE node (
 	watches  text COLLATE "C" NOT NULL, -- an organisation, or none
 	beat     bigint NOT NULL            -- raised to show that it lives
 ) WITH (fillfactor = 20);
+-- The number of the last call that has changed what a node owns.
+CREATE TABLE node_turn (
+	node bigint PRIMARY KEY,
+	turn bigint NOT NULL
+) WITH (fillfactor = 20);
 CREATE TABLE bucket (
 	bucket smallint PRIMARY KEY,
 	node   bigint -- NULL is nobody
