@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -183,7 +184,7 @@ func (c *churnRun) write(ctx context.Context) error {
 			}
 			if i%10 == 0 {
 				accept.Once = &store.Once{TTL: churnKeeps}
-				binary.BigEndian.PutUint64(accept.Once.Hash[:], uint64(now.UnixNano())+uint64(i)) //nolint:gosec // any number will do
+				binary.BigEndian.PutUint64(accept.Once.Hash[:], rand.Uint64()) //nolint:gosec // chance will do
 			}
 			batch.Accepts = append(batch.Accepts, accept)
 		}
