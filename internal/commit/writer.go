@@ -368,6 +368,9 @@ func (w *Writer) unrecorded(ctx context.Context, done []outcome.Done) ([]outcome
 
 // recorded says whether the store has an outcome.
 func (w *Writer) recorded(ctx context.Context, o *store.Outcome) (bool, error) {
+	if w.Others != nil && o.Attempt != nil {
+		return w.logged(ctx, o) // what is counted may be an attempt of another node's
+	}
 	if o.Send != 0 {
 		send, err := w.store.Send(ctx, o.Send)
 		if errors.Is(err, store.ErrNotFound) {
