@@ -257,7 +257,7 @@ func (c *chaos) runNodes(over <-chan struct{}) {
 	places.Wait()
 }
 
-// runPlace keeps an engine running until over, one after another.
+// runPlace keeps an engine running until over, one after another, in fake time.
 func (c *chaos) runPlace(over <-chan struct{}, open func(before *memstore.Store) (*memstore.Store, store.Store)) {
 	var ending sync.WaitGroup
 	defer ending.Wait()

@@ -47,12 +47,20 @@ func (a databaseAddress) shown() string {
 func (p place) openStore(ctx context.Context) (store.Store, error) {
 	folder := string(p.Data)
 	if p.Database == "" {
-		return openStore(ctx, folder)
+		st, err := openStore(ctx, folder)
+		if err != nil {
+			return nil, err // and no store that is nil
+		}
+		return st, nil
 	}
 	if err := makeFolder(folder); err != nil { // of the key set and the token
 		return nil, fmt.Errorf("data folder %s can't be made: %w", folder, reason(err))
 	}
-	return postgres.Open(ctx, string(p.Database), postgres.Options{})
+	st, err := postgres.Open(ctx, string(p.Database), postgres.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
 }
 
 // keysetFile is where the key set is unless the settings say otherwise: "" leaves it to the

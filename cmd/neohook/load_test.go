@@ -162,7 +162,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		file          string
 		want          string
 	}{
-		"no command":          {args: nil, want: `expected one of "serve", "token", "recount", "receive", "demo", ...; neohook --help tells of the commands`},
+		"no command":          {args: nil, want: `expected one of "serve", "token", "migrate", "recount", "receive", ...; neohook --help tells of the commands`},
 		"unknown command":     {args: []string{"server"}, want: `unknown command server, did you mean "serve"?; neohook --help`},
 		"flag before command": {args: []string{"--data=x", "serve"}, want: "unknown flag --data; neohook --help"},
 		"unknown flag":        {args: serve("--listn=x"), want: `unknown flag --listn, did you mean "--listen"?`},
@@ -185,7 +185,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"bad variable":        {args: serve(), environ: []string{"NEOHOOK_LOG_LEVEL=loud"}, want: `NEOHOOK_LOG_LEVEL: "loud" is not one of`},
 		"missing file":        {args: serve("--config", "gone.yaml"), want: "configuration file: open gone.yaml: file does not exist"},
 		"unknown key":         {args: withFile, file: "# hello\nlitsen: 127.0.0.1:1\n", want: `c.yaml:2: unknown key "litsen", did you mean listen?`},
-		"unknown, unlike any": {args: withFile, file: "wibblewobble: 1\n", want: `c.yaml:1: unknown key "wibblewobble"; known are data, listen,`},
+		"unknown, unlike any": {args: withFile, file: "wibblewobble: 1\n", want: `c.yaml:1: unknown key "wibblewobble"; known are data, database, role,`},
 		"key given twice":     {args: withFile, file: "data: a\ndata: b\n", want: `c.yaml:2: data is given twice`},
 		"bad value in a file": {args: withFile, file: "data: a\nlog-level: loud\n", want: `c.yaml:2: log-level: "loud" is not one of`},
 		"key without value":   {args: withFile, file: "listen:\n", want: "c.yaml:1: listen: has no value"},
