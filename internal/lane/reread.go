@@ -81,7 +81,7 @@ func (b *Board) comeBack(l *lane, d *Delivery) {
 	if l.left {
 		return
 	}
-	if d.kind() == FreshPage {
+	if d.Send == 0 && d.Tried == 0 { // fresh in the store, though it may wait here since it was postponed
 		b.skipFrom(l, d.Event)
 	}
 	b.spillAll(l)
