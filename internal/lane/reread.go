@@ -81,8 +81,11 @@ func (b *Board) comeBack(l *lane, d *Delivery) {
 	if l.left {
 		return
 	}
-	if d.Send == 0 && d.Tried == 0 { // fresh in the store, though it may wait here since it was postponed
+	switch {
+	case d.kind() == FreshPage:
 		b.skipFrom(l, d.Event)
+	case d.Send == 0 && d.Tried == 0: // fresh in the store, and waits here since it was postponed
+		b.skipFrom(l, lowest)
 	}
 	b.spillAll(l)
 }
