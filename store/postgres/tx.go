@@ -109,7 +109,7 @@ func (t foreignTx) refusal(err error) error {
 	if !errors.As(err, &answered) {
 		return fmt.Errorf("postgres: outbox: %w", err)
 	}
-	todo := ""
+	var todo string
 	switch answered.SQLState() {
 	case undefinedTable, invalidSchema, undefinedColumn:
 		todo = "its database does not have the store's tables in schema " + t.schema + ": begin it on the engine's database"
