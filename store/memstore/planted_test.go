@@ -30,7 +30,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		"batch hears nothing":                {"commit.go", "	batch.Heard = heard\n", "	_ = heard\n"},
 		"others keep what fails":             {"signal.go", "p == nil || !p.by.joined || p.by.owns(tenant)", "p == nil || tenant != 0"},
 		"nothing says that there is more":    {"signal.go", "			heard.More = true\n", ""},
-		"waiting goes on where nobody owns":  {"signal.go", "!pending || db.addressee(p) == 0", "!pending || p == nil"},
+		"waiting goes on where nobody owns":  {"signal.go", "!pending || db.addressee(p) == 0", "!pending || db.addressee(p) == -1"},
 		"lanes of all buckets":               {"cluster.go", "return db.lanes(after, limit, in(buckets)), nil", "return db.lanes(after, limit, anywhere), nil"},
 		"a send that ends is not told of":    {"send.go", "			db.post(store.Signal{Kind: store.SignalEnded, Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event, Send: o.Send})\n", ""},
 	}, "^TestCluster$")
