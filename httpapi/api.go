@@ -44,7 +44,8 @@ type API struct {
 	publicURL string
 	metrics   http.Handler
 	mux       *http.ServeMux
-	full      fullDisk
+	full      trouble // no room
+	away      trouble // the database is
 	streams   streams
 	heartbeat time.Duration // of streams
 	// document is made when it is asked for first.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/access"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -157,7 +158,9 @@ func (c *call) logFault(no *refusal) {
 		level = slog.LevelDebug // the client has gone: nothing failed
 	case no.code == storageFull && !c.api.full.refuse(time.Now()):
 		level = slog.LevelDebug // as the one before
-	case no.code == storageFull: // does not pass by itself
+	case errors.Is(no.cause, store.ErrUnavailable) && !c.api.away.refuse(time.Now()):
+		level = slog.LevelDebug // as the one before
+	case no.code == storageFull, errors.Is(no.cause, store.ErrUnavailable): // does not pass by itself
 	case no.status == http.StatusServiceUnavailable:
 		level = slog.LevelWarn
 	}
@@ -167,8 +170,16 @@ func (c *call) logFault(no *refusal) {
 
 // foundRoom notes that a message was accepted.
 func (c *call) foundRoom() {
+	c.foundDatabase()
 	if lasted, refused := c.api.full.end(time.Now()); refused > 0 {
 		c.api.log.InfoContext(c.ctx(), "the store has room again", "request_id", c.id, "lasted", lasted, "refused", refused)
+	}
+}
+
+// foundDatabase notes that the database has answered.
+func (c *call) foundDatabase() {
+	if lasted, refused := c.api.away.end(time.Now()); refused > 0 {
+		c.api.log.InfoContext(c.ctx(), "the database is there again", "request_id", c.id, "lasted", lasted, "refused", refused)
 	}
 }
 

@@ -1,8 +1,12 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"strings"
+	"time"
+
+	"github.com/neohook/neohook/store"
 )
 
 func healthOperations() []*operation {
@@ -36,11 +40,14 @@ type condition struct {
 
 func health(c *call, _, _ *none) (healthOut, error) {
 	if err := c.api.engine.Health(c.ctx()); err != nil {
-		c.api.log.ErrorContext(c.ctx(), "store does not answer", "request_id", c.id, "error", err)
+		if !errors.Is(err, store.ErrUnavailable) || c.api.away.refuse(time.Now()) {
+			c.api.log.ErrorContext(c.ctx(), "store does not answer", "request_id", c.id, "error", err)
+		}
 		c.status = http.StatusServiceUnavailable
 		bad := condition{"error"}
 		return healthOut{"unavailable", "The store does not answer", bad, bad, bad}, nil
 	}
+	c.foundDatabase()
 	ok := condition{"ok"}
 	return healthOut{Database: ok, Queue: ok, Cache: ok}, nil
 }

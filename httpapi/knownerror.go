@@ -69,6 +69,8 @@ var knownErrors = []knownError{
 		"The server is stopping. Repeat the request"},
 	{store.ErrStale, http.StatusServiceUnavailable, "contended", "1",
 		"Others kept changing the same thing. Repeat the request"},
+	{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "1",
+		"The server can't reach its database. The request was not carried out: repeat it"},
 	{store.ErrCommitUnknown, http.StatusServiceUnavailable, "unavailable", "1",
 		"The store did not confirm the request, which may have been carried out. Repeat it with the same idempotency-key"},
 	{context.Canceled, http.StatusServiceUnavailable, "timeout", "1",

@@ -33,6 +33,7 @@ func TestErrorsBecomeAnswers(t *testing.T) {
 		"stale":            {store.ErrStale, 503, "contended", "1"},
 		"disk full":        {store.ErrFull, 503, "storage_full", "10"},
 		"commit unknown":   {store.ErrCommitUnknown, 503, "unavailable", "1"},
+		"database away":    {store.ErrUnavailable, 503, "unavailable", "1"},
 		"cancelled":        {context.Canceled, 503, "timeout", "1"},
 		"deadline":         {context.DeadlineExceeded, 503, "timeout", "1"},
 		"any other":        {errors.New("disk on fire"), 500, "internal", ""},

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/store"
 )
 
@@ -57,6 +58,8 @@ type Loop struct {
 	look chan struct{} // beat at once
 	next chan struct{} // there may be something to do
 	told chan struct{} // the lease has changed
+
+	beating, acting outage.Watch
 
 	lost func() // ends what is being done for a node that was buried
 }
@@ -144,7 +147,8 @@ func (l *Loop) beaten(ctx context.Context, b Beat) error {
 	now := l.now()
 	if err == nil {
 		l.engine.Seen(&view)
-	} else if ctx.Err() == nil {
+	}
+	if ctx.Err() == nil && l.beating.News(err) {
 		l.log.WarnContext(ctx, "node could not tell the others that it lives", "error", err)
 	}
 	l.mu.Lock()
@@ -188,10 +192,12 @@ func (l *Loop) act(ctx context.Context) {
 		l.seat.Done(a, r)
 		l.changed()
 		l.mu.Unlock()
-		if r.Err != nil && ctx.Err() == nil {
+		if news := l.acting.News(r.Err); r.Err == nil || ctx.Err() != nil {
+			continue
+		} else if news {
 			l.log.WarnContext(ctx, "node could not do what is next", "what", a.Kind.String(), "buckets", len(a.Buckets), "error", r.Err)
-			rest(ctx)
 		}
+		rest(ctx)
 	}
 }
 

@@ -41,7 +41,7 @@ func (w *Writer) acceptAlone(ctx context.Context, items []*intake.Item, a *apart
 // that an event that can't be stored fails alone.
 func (w *Writer) acceptHalves(ctx context.Context, items []*intake.Item, cause error, a *apart) {
 	a.failed++
-	if len(items) <= 1 || a.hopeless() || errors.Is(cause, store.ErrBuried) {
+	if len(items) <= 1 || a.hopeless() || errors.Is(cause, store.ErrBuried) || errors.Is(cause, store.ErrUnavailable) {
 		w.giveUp(items, cause)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/internal/lane"
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/internal/outcome"
 	"github.com/neohook/neohook/store"
 )
@@ -46,7 +47,9 @@ type Dispatcher struct {
 	sender    Sender
 	outcomes  *outcome.Queue
 	log       *slog.Logger
-	share     *Share // nil where all tenants are its own
+	// What could not be done is told of once while the database is away.
+	attempting, paging outage.Watch
+	share              *Share // nil where all tenants are its own
 
 	mu    sync.Mutex
 	board *lane.Board
@@ -280,7 +283,7 @@ func (d *Dispatcher) send(c *courier, delivery lane.Delivery) {
 	ctx := c.ctx // nobody else has it yet
 	for ctx != nil {
 		out, result, err := d.sender.Send(ctx, delivery)
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() == nil && d.attempting.News(err) {
 			d.log.WarnContext(ctx, "attempt could not be made, trying again", "error", err)
 		}
 		ctx, delivery = d.next(time.Now(), c, outcome.Done{Delivery: delivery, Outcome: out}, result, err)
@@ -368,9 +371,9 @@ func (d *Dispatcher) readPages(ctx context.Context) {
 		page, err := d.read(ctx, request)
 		if err != nil {
 			page = lane.Page{PageRequest: request, Failed: true}
-			if ctx.Err() == nil {
-				d.log.WarnContext(ctx, "backlog could not be read, trying again", "error", err)
-			}
+		}
+		if ctx.Err() == nil && d.paging.News(err) {
+			d.log.WarnContext(ctx, "backlog could not be read, trying again", "error", err)
 		}
 		d.mu.Lock()
 		d.board.PutPage(time.Now(), page)

@@ -180,6 +180,12 @@ func (a *accepting) judge() {
 	}
 }
 
+// repeats says that somebody is told of what another transaction has stored. That may be
+// seen before a standby has it, as after a crash, and must not be told before.
+func (a *accepting) repeats() bool {
+	return slices.ContainsFunc(a.verdicts, func(v store.Verdict) bool { return v.Kind == store.Replayed || v.Kind == store.UIDTaken })
+}
+
 // refusal is the verdict on an event that is not accepted, or none.
 func (a *accepting) refusal(accept *store.Accept) store.Verdict {
 	if accept.Bytes() > store.MaxEventBytes {

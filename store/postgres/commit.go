@@ -76,6 +76,8 @@ func newCommit(s *Store, batch *store.Batch) *commit {
 const (
 	beginSQL  = `begin`
 	commitSQL = `commit`
+	// A transaction that has written nothing does not wait for a standby.
+	markSQL = `SELECT pg_logical_emit_message(true, 'neohook', '')`
 )
 
 func (c *commit) run(ctx context.Context, conn *pgx.Conn) error {
@@ -112,6 +114,9 @@ func (c *commit) end(ctx context.Context, conn *pgx.Conn) error {
 	c.counted.queue(last, c.now)
 	c.told.queue(last)
 	c.accepting.claim(last)
+	if c.accepting.repeats() {
+		last.Queue(markSQL)
+	}
 	queueCommit(last)
 	err := send(ctx, conn, last)
 	switch {

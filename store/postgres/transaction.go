@@ -117,6 +117,9 @@ func (s *Store) carryThrough(ctx context.Context, do func(context.Context, *pgx.
 		if errors.Is(err, store.ErrCommitUnknown) {
 			s.doubts.add(session)
 		}
+		if lost {
+			s.pool.Reset() // where one connection has broken, others have: not each is to be tried
+		}
 		if err == nil || !passes(err, lost, tries) || !rest(ctx, tries) {
 			if err = translate(err); lost {
 				err = unavailable(err)

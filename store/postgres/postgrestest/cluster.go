@@ -31,6 +31,7 @@ type Cluster struct {
 	Folder  string
 	bin     string
 	owner   *syscall.Credential // nil is who runs the tests
+	name    string              // of a standby; "" is none
 	process *exec.Cmd
 	ended   chan error
 }
@@ -128,6 +129,9 @@ func (c *Cluster) ready(ctx context.Context) error {
 // Stop ends the server: at once and without a checkpoint, as a crash of it would, or in
 // order.
 func (c *Cluster) Stop(atOnce bool) error {
+	if c.process.ProcessState != nil {
+		return nil // it has ended
+	}
 	signal := syscall.SIGINT
 	if atOnce {
 		signal = syscall.SIGQUIT

@@ -11,12 +11,14 @@ import (
 // methods are safe for concurrent use.
 type Proxy struct {
 	listener net.Listener
-	server   string // the server's socket
 	copies   sync.WaitGroup
 
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{} // of both sides
 	refuses bool
+	server  string // the server's socket
+	moving  *sync.Cond
+	held    bool // nothing moves
 }
 
 // NewProxy returns a proxy to a cluster's server, on a port of this machine.
@@ -25,7 +27,9 @@ func NewProxy(c *Cluster) (*Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: listener, server: filepath.Join(c.Folder, ".s.PGSQL.5432"), conns: make(map[net.Conn]struct{})}
+	p := &Proxy{listener: listener, conns: make(map[net.Conn]struct{})}
+	p.moving = sync.NewCond(&p.mu)
+	p.Point(c)
 	p.copies.Go(p.serve)
 	return p, nil
 }
@@ -33,6 +37,22 @@ func NewProxy(c *Cluster) (*Proxy, error) {
 // Address is where the server is by way of the proxy.
 func (p *Proxy) Address() string {
 	return "postgres://neohook@" + p.listener.Addr().String() + "/postgres?sslmode=disable"
+}
+
+// Point leads later connections to another cluster's server.
+func (p *Proxy) Point(c *Cluster) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.server = filepath.Join(c.Folder, ".s.PGSQL.5432")
+}
+
+// Hold stops all that is said on the way, as a network does that swallows everything, and
+// lets it go on.
+func (p *Proxy) Hold(holds bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = holds
+	p.moving.Broadcast()
 }
 
 // Cut ends all connections at once. Later ones go through.
@@ -58,6 +78,7 @@ func (p *Proxy) Refuse(refuses bool) {
 func (p *Proxy) Close() {
 	_ = p.listener.Close()
 	p.Refuse(true)
+	p.Hold(false)
 	p.copies.Wait()
 }
 
@@ -77,7 +98,10 @@ func (p *Proxy) join(client net.Conn) {
 	if !p.keep(client) {
 		return
 	}
-	server, err := net.Dial("unix", p.server) //nolint:noctx // it answers at once or not at all
+	p.mu.Lock()
+	target := p.server
+	p.mu.Unlock()
+	server, err := net.Dial("unix", target) //nolint:noctx // it answers at once or not at all
 	if err != nil {
 		return
 	}
@@ -88,11 +112,26 @@ func (p *Proxy) join(client net.Conn) {
 	over := make(chan struct{}, 2) // from either side
 	for from, to := range map[net.Conn]net.Conn{client: server, server: client} {
 		p.copies.Go(func() {
-			_, _ = io.Copy(to, from)
+			_, _ = io.Copy(&gate{p, to}, from)
 			over <- struct{}{}
 		})
 	}
 	<-over
+}
+
+// gate lets through what is said unless that is held.
+type gate struct {
+	proxy *Proxy
+	to    net.Conn
+}
+
+func (g *gate) Write(said []byte) (int, error) {
+	g.proxy.mu.Lock()
+	for g.proxy.held {
+		g.proxy.moving.Wait()
+	}
+	g.proxy.mu.Unlock()
+	return g.to.Write(said)
 }
 
 func (p *Proxy) keep(conn net.Conn) bool {

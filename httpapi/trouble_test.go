@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-func TestFullDiskIsToldOfOnce(t *testing.T) {
-	var disk fullDisk
+func TestTroubleIsToldOfOnce(t *testing.T) {
+	var disk trouble
 	now := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC)
 	refuse := func(what string, at time.Duration, want bool) {
 		t.Helper()
@@ -23,10 +23,10 @@ func TestFullDiskIsToldOfOnce(t *testing.T) {
 	end("room all the time", 0, 0, 0)
 	refuse("the first", 0, true)
 	refuse("the second", time.Second, false)
-	refuse("one a while after", fullForgotten, false)
-	end("room again", fullForgotten+time.Second, fullForgotten+time.Second, 3)
+	refuse("one a while after", troubleForgotten, false)
+	end("room again", troubleForgotten+time.Second, troubleForgotten+time.Second, 3)
 	end("and still", time.Hour, 0, 0)
 	refuse("full again", time.Hour, true)
-	refuse("nobody asked for long", time.Hour+fullForgotten, true)
-	end("room again", 2*time.Hour, time.Hour-fullForgotten, 1)
+	refuse("nobody asked for long", time.Hour+troubleForgotten, true)
+	end("room again", 2*time.Hour, time.Hour-troubleForgotten, 1)
 }
