@@ -8,7 +8,8 @@ import (
 	"github.com/neohook/neohook/store"
 )
 
-// lanesSQL steps from one endpoint to the next above it, past all its rows.
+// lanesSQL steps from one endpoint to the next above it, past all its rows. The tenants are
+// looked up one by one: as a join, all endpoints were held against all lanes.
 const lanesSQL = `WITH RECURSIVE lane (endpoint) AS (
 		SELECT $1::bigint
 		UNION ALL
@@ -18,7 +19,9 @@ const lanesSQL = `WITH RECURSIVE lane (endpoint) AS (
 				(SELECT endpoint FROM send WHERE send.endpoint > lane.endpoint ORDER BY endpoint LIMIT 1)))
 		FROM lane WHERE lane.endpoint IS NOT NULL
 	), page AS (SELECT endpoint FROM lane WHERE endpoint > $1 LIMIT $2)
-	SELECT page.endpoint, endpoint.tenant FROM page JOIN endpoint ON endpoint.key = page.endpoint ORDER BY page.endpoint`
+	SELECT page.endpoint, found.tenant FROM page
+		CROSS JOIN LATERAL (SELECT tenant FROM endpoint WHERE endpoint.key = page.endpoint LIMIT 1) AS found
+		ORDER BY page.endpoint`
 
 func scanLane(row pgx.CollectableRow) (lane store.Lane, err error) {
 	return lane, row.Scan(&lane.Endpoint, &lane.Tenant)
