@@ -665,6 +665,9 @@ func TestEveryDeliveryEndsOnceInOrderWithinLimits(t *testing.T) {
 	}
 	for seed := first; seed < first+count; seed++ {
 		t.Run(fmt.Sprintf("LANE_SEED=%d", seed), func(t *testing.T) {
+			// A Board that goes round in circles is told before all the tests are out of time.
+			endless := time.AfterFunc(15*time.Second, func() { panic("a step does not end: " + t.Name()) })
+			defer endless.Stop()
 			w := newWorld(t, seed)
 			for step := range 1500 {
 				if step%500 == 499 && w.rand.IntN(2) == 0 {
