@@ -104,6 +104,30 @@ func TestCancellingAgainReachesTheLaneWhereTheFirstOneBrokeOff(t *testing.T) {
 	})
 }
 
+// TestAttemptInFlightAtACancelOfUnknownFateIsTheLast has nobody who asks again, and an
+// attempt that fails after the delivery was cancelled.
+func TestAttemptInFlightAtACancelOfUnknownFateIsTheLast(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		st, adapter := memstore.New(), memadapter.New(memadapter.Reply{StatusCode: 500, Delay: 10 * time.Second})
+		st.Faults = func(_ context.Context, operation string, at memstore.Moment) error {
+			if operation == "Cancel" && at == memstore.After {
+				return store.ErrCommitUnknown
+			}
+			return nil
+		}
+		eng, _ := startFake(t, st, adapter, neohook.Options{Schedule: webhook.Schedule{time.Minute, time.Hour}})
+		createTenant(t, eng, "acme")
+		endpoint := createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://acme.example"})
+		event := publish(t, eng, "acme", `{}`)
+		time.Sleep(time.Second)
+		wantErr(t, "cancelled", eng.CancelDelivery(t.Context(), "acme", event.ID, endpoint.ID), store.ErrCommitUnknown)
+		time.Sleep(24 * time.Hour)
+		if got := len(adapter.Requests()); got != 1 {
+			t.Errorf("sent %d times, want only before it was cancelled", got)
+		}
+	})
+}
+
 // TestCancelOfUnknownFateReachesTheLane has a store that breaks off, and nobody who asks
 // again: what was cancelled is not sent, and what was not is.
 func TestCancelOfUnknownFateReachesTheLane(t *testing.T) {

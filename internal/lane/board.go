@@ -226,7 +226,7 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 	b.release(l, d)
 	switch {
 	case at == outBefore && !l.left:
-		b.spillAll(l) // others may have made something else of it
+		b.spillAll(l) // something else may have become of it
 	case at == out && !retryAt.IsZero():
 		d.Tried++
 		d.Due, d.Payload = retryAt, nil

@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"slices"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -39,6 +40,18 @@ func (b *Board) forget(l *lane, gone func(store.EventKey) bool) {
 	l.fresh.filter(open)
 	l.retries.filter(open)
 	l.sends.filter(open)
+}
+
+// forgetAll lets go of all that is not out. What is out does not come back but from the store.
+func (b *Board) forgetAll(l *lane) {
+	b.forget(l, func(store.EventKey) bool { return true })
+	l.unsettled = 0
+	for of := range l.held {
+		l.held[of] = outBefore
+		if of > 0 && !slices.ContainsFunc(l.flights, func(f flight) bool { return f.of == of }) {
+			l.unsettled++ // whatever came of it: its outcome may not be what is stored
+		}
+	}
 }
 
 // open is for the filter of a queue: it lets go of what is gone, and of what was dropped.

@@ -69,7 +69,7 @@ const (
 	out                       // given out, and not recorded yet
 	queuedNoMore              // dropped, and to be left out when its turn comes
 	outNoMore                 // dropped while it was out
-	outBefore                 // out since before the lane was let go of
+	outBefore                 // out since before the lane, or all that it held, was let go of
 )
 
 // flight is an attempt that has begun and not finished.

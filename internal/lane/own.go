@@ -101,17 +101,10 @@ func (b *Board) recovering(tenant store.TenantKey) bool {
 
 // leave lets go of a lane but for what is out.
 func (b *Board) leave(l *lane) {
-	b.forget(l, func(store.EventKey) bool { return true })
-	unsettled := 0
-	for of := range l.held {
-		l.held[of] = outBefore
-		if of > 0 && !slices.ContainsFunc(l.flights, func(f flight) bool { return f.of == of }) {
-			unsettled++ // whatever came of it: others may have gone on with it
-		}
-	}
+	b.forgetAll(l)
 	left := lane{
 		tenant: l.tenant, endpoint: l.endpoint, left: true,
-		held: l.held, outSends: l.outSends, bytes: l.bytes, flights: l.flights, unsettled: unsettled,
+		held: l.held, outSends: l.outSends, bytes: l.bytes, flights: l.flights, unsettled: l.unsettled,
 		fresh: l.fresh, retries: l.retries.emptied(), sends: l.sends.emptied(),
 		steady: l.steady, wakeSlot: -1,
 	}

@@ -27,13 +27,13 @@ func (b *Board) RereadWaiting(now time.Time, tenant store.TenantKey, endpoint st
 	b.reread(now, tenant, endpoint, b.spillAll)
 }
 
-// Review is for where nobody knows what of a tenant is open: all that is held, and not in
-// flight, is let go of, and what is open is read again. All, as what is read again would
-// else come behind what was accepted after it.
+// Review is for where nobody knows what of a tenant is open: all that is held is let go of,
+// and what is open is read again. All, as what is read again would else come behind what was
+// accepted after it. What is out goes on, and is read again once it is recorded, or postponed.
 func (b *Board) Review(now time.Time, tenant store.TenantKey) {
 	b.tick(now)
 	for _, endpoint := range b.EndpointsOf(tenant) {
-		b.forget(b.lanes[endpoint], func(store.EventKey) bool { return true })
+		b.forgetAll(b.lanes[endpoint])
 		b.Recover(now, tenant, endpoint)
 	}
 }

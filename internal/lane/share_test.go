@@ -320,6 +320,11 @@ func (w *world) judgeLeft() {
 			}
 		}
 	}
+	for _, l := range w.board.wakes {
+		if w.board.lanes[l.endpoint] != l {
+			w.t.Fatalf("endpoint %d was let go of, and wakes", l.endpoint)
+		}
+	}
 	for tenant := range w.board.turns.tenants {
 		if w.holds[tenant] == nil {
 			w.t.Fatalf("tenant %d was let go of, and has turns", tenant)

@@ -70,6 +70,8 @@ type row struct {
 	// ahead was out when its tenant was let go of, perhaps behind something that seemed to
 	// have ended, and is open again since nobody could record it.
 	ahead bool
+	// again was out when all was to be read again: once postponed, it is as fresh as it was.
+	again bool
 	// dropped is not open any more in the store, and known says that the Board was told.
 	dropped, known bool
 }
@@ -296,15 +298,9 @@ func (w *world) expunge() {
 	tenant, from := store.TenantKey(1+w.rand.IntN(3)), w.anyEvent()
 	through := min(w.next, from+store.EventKey(w.rand.IntN(4)*w.rand.IntN(20)))
 	gone := func(event store.EventKey) bool { return from <= event && event <= through }
-	if w.rand.IntN(3) == 0 { // it was not stored, and nobody knows
-		w.stored(func() {
-			w.board.Review(w.now, tenant)
-			for ep, of := range w.tenants {
-				if of == tenant { // what was postponed is fresh again
-					delete(w.lastSent, ep)
-				}
-			}
-		})
+	doubtful := w.rand.IntN(2) == 0 // nobody knows whether it was stored
+	if doubtful && w.rand.IntN(2) == 0 {
+		w.stored(func() { w.review(tenant) })
 		return
 	}
 	w.gone[tenant] = append(w.gone[tenant], gone)
@@ -329,8 +325,26 @@ func (w *world) expunge() {
 				delete(w.rows[ep], of)
 			}
 		})
-		w.board.Forget(w.now, tenant, gone)
+		if doubtful {
+			w.review(tenant)
+		} else {
+			w.board.Forget(w.now, tenant, gone)
+		}
 	})
+}
+
+// review tells the Board that nobody knows what of a tenant is open.
+func (w *world) review(tenant store.TenantKey) {
+	w.board.Review(w.now, tenant)
+	for ep, of := range w.tenants {
+		if of != tenant {
+			continue
+		}
+		delete(w.lastSent, ep) // what was postponed is fresh again
+		for _, r := range w.rows[ep] {
+			r.again = r.busy
+		}
+	}
 }
 
 // isGone says that an event was expunged: nothing more is stored of it.
@@ -415,7 +429,7 @@ func (w *world) begin() {
 		w.lastSent[d.Endpoint] = max(w.lastSent[d.Endpoint], d.Event)
 	}
 	w.judgeStart(&d, r)
-	r.busy = true
+	r.busy, r.again = true, false
 	w.sending = append(w.sending, d)
 	if len(w.sending) > w.limits.Attempts || len(w.sending)+len(w.sent) > w.limits.Unrecorded {
 		w.t.Fatalf("%d in flight, %d unrecorded: over %+v", len(w.sending), len(w.sent), w.limits)
@@ -440,6 +454,9 @@ func (w *world) finish() {
 	if w.rand.IntN(10) == 0 || r.ahead && w.rand.IntN(2) == 0 {
 		if r.busy = false; r.known {
 			delete(w.rows[d.Endpoint], d.ref())
+		}
+		if r.again {
+			delete(w.lastSent, d.Endpoint)
 		}
 		w.board.Postpone(w.now, d, w.now.Add(time.Second))
 		return
