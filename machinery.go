@@ -127,6 +127,7 @@ func (e *Engine) assemblePromotion() {
 		Ready:    func() bool { _, low := e.space.check(); return !low },
 		Deferred: e.deferred.Note,
 		Accepted: func() { e.tally.accept(store.Accepted) },
+		Repeated: func() { e.tally.accept(store.Replayed) },
 		Announce: e.announceRefused, Refused: e.refused,
 		Log: e.opts.Logger,
 	})

@@ -37,7 +37,7 @@ type Once struct {
 }
 
 // Once returns a view whose CreateTenant, CreateEndpoint, CreateEventType,
-// ImportEventTypes, CreateToken, RotateSecret, Publish, PublishBatch, SendExample,
+// ImportEventTypes, CreateToken, RotateSecret, Publish, PublishTx, PublishBatch, SendExample,
 // Resend, Recover, ReplayMissing, ResendWhere, CancelWhere, ExpungePayloads, CountUsage and
 // CountSubscriptions do their work a single time under once: a repeat changes nothing and
 // returns what the first returned. The key is stored in the same transaction as the change,

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/neohook/neohook/internal/operational"
 	"github.com/neohook/neohook/internal/outbox"
+	"github.com/neohook/neohook/internal/routing"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -21,6 +23,9 @@ type Receipt struct {
 	// AcceptedAt: these are given when it is accepted, after the transaction, in the order
 	// of acceptance. A UID of the caller's own, which is unique in the tenant, is the way to
 	// find it again: Event and all else that takes an event's id takes its UID as well.
+	//
+	// It has both where the event was accepted before, under the same Once: then it is that
+	// one, and nothing was added to the transaction.
 	Event webhook.Event
 
 	committed func()
@@ -53,15 +58,22 @@ func (r Receipt) Committed() {
 // What Publish refuses of an event PublishTx refuses, before it writes anything, and the
 // transaction can go on without it: *webhook.InvalidError; ErrPayload; ErrNotFound for the
 // tenant; ErrConflict where the UID is taken; ErrBacklogFull; ErrOverloaded, also where too
-// many events wait in the outbox already. A Once is refused, too: that something is done a
-// single time is for the transaction to see to. After ErrTxRefused, for a transaction that
-// the store can't be part of, and after any other error, roll back.
+// many events wait in the outbox already; ErrKeyReused. After ErrTxRefused, for a
+// transaction that the store can't be part of, and after any other error, roll back.
+//
+// A Once is the one of Publish: under a Key of either, an event is accepted a single time. A
+// repeat of what was accepted adds nothing to the transaction, and its Receipt has the
+// earlier event. What is not accepted yet has not used its key, and nobody waits for
+// anybody who has: so under a key that is used in another open transaction, or twice in one,
+// each is handed over, the first to be accepted is the event, and the others are dropped as
+// its repeats. A transaction that is rolled back has used nothing. KeepFor runs from the
+// acceptance.
 //
 // What happens between then and the acceptance is judged as it is by then. The event goes to
 // the endpoints that hear of it when it is accepted. Where its tenant has too many
 // open deliveries it waits in the outbox until there is room, and so do the tenant's later
-// ones. It can't be accepted any more where its UID was taken or its tenant deleted
-// meanwhile: then it is dropped, logged as a warning, counted in Stats among what Publish
+// ones. It can't be accepted any more where its UID was taken, the Key of its Once used for
+// another Request, or its tenant deleted meanwhile: then it is dropped, logged as a warning, counted in Stats among what Publish
 // refused, and told as the operational event "message.refused". A DeliverAt that has
 // passed is at once.
 //
@@ -78,30 +90,37 @@ func (o *Organisation) PublishTx(ctx context.Context, tx store.Tx, event webhook
 }
 
 func (o *Organisation) publishTx(ctx context.Context, tx store.Tx, event webhook.Event) (Receipt, error) {
-	if o.once != nil {
-		var bad webhook.InvalidError
-		bad.Add("idempotencyKey", "is not for PublishTx: its transaction sees to it that a change is made once")
-		return Receipt{}, &bad
-	}
 	if err := o.checkEvent(&event); err != nil {
 		return Receipt{}, err
 	}
-	accept, _, err := o.acceptOf(ctx, &event)
+	accept, otherwise, err := o.acceptOf(ctx, &event)
 	if err != nil {
 		return Receipt{}, err
 	}
 	if accept.Bytes() > store.MaxEventBytes {
 		return Receipt{}, tooLarge(store.MaxEventBytes)
 	}
-	tenant, err := o.checkRoom(ctx, event.Tenant, &accept)
+	routes, err := o.routesFor(ctx, event.Tenant, &accept)
 	if err != nil {
+		return Receipt{}, err
+	}
+	switch repeat, err := o.repeated(ctx, &event, &accept, routes); {
+	case err != nil:
+		return Receipt{}, err
+	case repeat:
+		return Receipt{Event: event}, nil
+	case otherwise != nil:
+		return Receipt{}, otherwise
+	}
+	tenant := &routes.Tenant
+	if err := o.checkRoom(ctx, &accept); err != nil {
 		return Receipt{}, err
 	}
 	o.engine.outbox.Expect() // whether or not there is an error: who knows what it was
 	err = tx.Announce(ctx, o.engine.made, store.Announcement{
 		Tenant: tenant.Key, UID: accept.UID, Type: accept.Type, Channels: accept.Channels, Tags: accept.Tags,
 		DeliverAt: accept.DeliverAt, PayloadTTL: accept.PayloadTTL, Payload: accept.Payload,
-		About: store.About{Tenant: tenant.Key},
+		Once: accept.Once, About: store.About{Tenant: tenant.Key},
 	})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("neohook: publish in a transaction: %w", err)
@@ -111,44 +130,64 @@ func (o *Organisation) publishTx(ctx context.Context, tx store.Tx, event webhook
 	return Receipt{Event: event, committed: func() { o.engine.outbox.Added(1) }}, nil
 }
 
-// checkRoom finds the tenant, and says why it can't have the event at present.
-func (o *Organisation) checkRoom(ctx context.Context, ref webhook.TenantID, accept *store.Accept) (store.Tenant, error) {
-	e := o.engine
+// routesFor finds the tenant, and matches the event as it would be now.
+func (o *Organisation) routesFor(ctx context.Context, ref webhook.TenantID, accept *store.Accept) (*routing.Routes, error) {
 	if err := checkOrganisation(o.id); err != nil {
-		return store.Tenant{}, err
+		return nil, err
 	}
-	if _, low := e.space.check(); low {
-		return store.Tenant{}, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
+	if _, low := o.engine.space.check(); low {
+		return nil, &OverloadedError{Cause: DiskFull, RetryAfter: diskRetryAfter}
 	}
-	routes, err := e.routes.Tenant(ctx, o.id, ref)
+	routes, err := o.engine.routes.Tenant(ctx, o.id, ref)
 	if err != nil {
-		return store.Tenant{}, translate(err, "tenant", string(ref))
+		return nil, translate(err, "tenant", string(ref))
 	}
-	tenant := routes.Tenant
 	route(accept, routes)
-	granted, err := e.quota.Take(ctx, tenant.Key, accept.Opens())
+	accept.Once, err = o.storeOnce(time.Now(), publishOp, int64(routes.Tenant.Key))
+	return routes, err
+}
+
+// repeated completes an event that was accepted before under the same once.
+func (o *Organisation) repeated(ctx context.Context, event *webhook.Event, accept *store.Accept, routes *routing.Routes) (bool, error) {
+	if accept.Once == nil {
+		return false, nil
+	}
+	verdict, err := o.engine.store.ReplayEvent(ctx, accept.Once, accept.Once.Now)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("neohook: publish: %w", err)
+	case verdict.Kind == store.NotRepeated:
+		return false, nil
+	}
+	return true, o.judged(event, accept, nil, routes, verdict)
+}
+
+// checkRoom says why the event can't be had at present.
+func (o *Organisation) checkRoom(ctx context.Context, accept *store.Accept) error {
+	e := o.engine
+	granted, err := e.quota.Take(ctx, accept.Tenant, accept.Opens())
 	if err != nil {
-		return tenant, fmt.Errorf("neohook: publish: %w", err)
+		return fmt.Errorf("neohook: publish: %w", err)
 	}
 	if !granted {
-		return tenant, &LimitError{ErrBacklogFull, e.opts.MaxTenantBacklog}
+		return &LimitError{ErrBacklogFull, e.opts.MaxTenantBacklog}
 	}
-	e.quota.Settle(tenant.Key, accept.Opens(), false) // it is asked for again when it is accepted
+	e.quota.Settle(accept.Tenant, accept.Opens(), false) // it is asked for again when it is accepted
 	if has, err := e.outbox.HasRoom(ctx); err != nil {
-		return tenant, fmt.Errorf("neohook: publish: %w", err)
+		return fmt.Errorf("neohook: publish: %w", err)
 	} else if !has {
-		return tenant, &OverloadedError{Cause: QueueFull, RetryAfter: outboxRetryAfter}
+		return &OverloadedError{Cause: QueueFull, RetryAfter: outboxRetryAfter}
 	}
 	if accept.UID == "" {
-		return tenant, nil
+		return nil
 	}
-	switch _, err := e.store.EventByUID(ctx, tenant.Key, accept.UID); {
+	switch _, err := e.store.EventByUID(ctx, accept.Tenant, accept.UID); {
 	case err == nil:
-		return tenant, fmt.Errorf("%w: event %q", ErrConflict, accept.UID)
+		return fmt.Errorf("%w: event %q", ErrConflict, accept.UID)
 	case !errors.Is(err, store.ErrNotFound):
-		return tenant, fmt.Errorf("neohook: publish: %w", err)
+		return fmt.Errorf("neohook: publish: %w", err)
 	}
-	return tenant, nil
+	return nil
 }
 
 // announceRefused returns what is told of an event of a transaction that can't be accepted.
@@ -159,7 +198,7 @@ func (e *Engine) announceRefused(row *store.Announced, why outbox.Refusal) []sto
 
 // refused counts and logs such an event.
 func (e *Engine) refused(ctx context.Context, row *store.Announced, why outbox.Refusal) {
-	refusal := map[outbox.Refusal]Refusal{outbox.TenantGone: UnknownTenant, outbox.UIDTaken: Conflicting, outbox.TooLarge: Invalid}[why]
+	refusal := map[outbox.Refusal]Refusal{outbox.TenantGone: UnknownTenant, outbox.UIDTaken: Conflicting, outbox.KeyReused: Conflicting, outbox.TooLarge: Invalid}[why]
 	e.tally.mu.Lock()
 	e.tally.refused[refusal]++
 	e.tally.mu.Unlock()

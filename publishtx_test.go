@@ -145,6 +145,7 @@ func TestPublishTxRefusesWhatPublishDoesBeforeItWritesAnything(t *testing.T) {
 			t.Fatal(err)
 		}
 		must[webhook.Event](t)(eng.Publish(t.Context(), webhook.Event{Tenant: "acme", UID: "taken", Type: "a", Payload: []byte("1")}))
+		must[webhook.Event](t)(eng.Once(neohook.Once{Key: "k"}).Publish(t.Context(), webhook.Event{Tenant: "acme", Type: "a", Payload: []byte("1")}))
 		another := memstore.New()
 		if _, err := another.InitInstance(t.Context(), store.Instance{CreatedAt: time.Now().Add(time.Hour)}); err != nil {
 			t.Fatal(err)
@@ -161,7 +162,8 @@ func TestPublishTxRefusesWhatPublishDoesBeforeItWritesAnything(t *testing.T) {
 			"id given":         {spoil: func(e *webhook.Event) { e.ID = "msg_1" }},
 			"too long":         {spoil: func(e *webhook.Event) { e.Payload = []byte("12345678901") }},
 			"too soon":         {spoil: func(e *webhook.Event) { e.DeliverAt = time.Now().Add(time.Second) }},
-			"under a once":     {org: eng.Once(neohook.Once{Key: "k"})},
+			"once without key": {org: eng.Once(neohook.Once{})},
+			"key is used":      {org: eng.Once(neohook.Once{Key: "k", Request: []byte("another")}), is: neohook.ErrKeyReused},
 			"no such tenant":   {spoil: func(e *webhook.Event) { e.Tenant = "nobody" }, is: neohook.ErrNotFound},
 			"another's tenant": {org: eng.In("org_other"), is: neohook.ErrNotFound},
 			"uid is taken":     {spoil: func(e *webhook.Event) { e.UID = "taken" }, is: neohook.ErrConflict},
@@ -237,6 +239,85 @@ func TestEventThatCanNoLongerBeAcceptedIsDroppedAndTold(t *testing.T) {
 		slices.SortFunc(told, func(a, b notice) int { return strings.Compare(a.Data["reason"].(string), b.Data["reason"].(string)) })
 		sameData(t, told[0], "message.refused", map[string]any{"appId": gone.ID, "appUid": "gone", "msgEventId": nil, "eventType": "order.placed", "reason": "tenant_deleted"})
 		sameData(t, told[1], "message.refused", map[string]any{"appId": acme.ID, "appUid": "acme", "msgEventId": "order-1", "eventType": "order.placed", "reason": "uid_taken"})
+	})
+}
+
+func TestEventUnderAOnceIsAcceptedOnceByEitherDoor(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		st, adapter := memstore.New(), memadapter.New()
+		var log bytes.Buffer
+		eng, _ := startFake(t, st, adapter, neohook.Options{MaxPayloadBytes: 10, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		createTenant(t, eng, "acme")
+		createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://hook.example"})
+		event := func(payload string) webhook.Event {
+			return webhook.Event{Tenant: "acme", UID: payload, Type: "order.placed", Payload: []byte(payload)}
+		}
+		under := func(key string, request string) *neohook.Organisation {
+			return eng.Once(neohook.Once{Key: key, Request: []byte(request), KeepFor: time.Hour})
+		}
+		insert := func(tx *memstore.Tx, key, payload string) neohook.Receipt {
+			t.Helper()
+			return must[neohook.Receipt](t)(under(key, payload).PublishTx(t.Context(), tx, event(payload)))
+		}
+		back := st.Begin()
+		insert(back, "a", "a")
+		back.Rollback()
+
+		// Twice in one transaction, in another one beside it, and by Publish before these are
+		// committed.
+		tx, beside := st.Begin(), st.Begin()
+		for range 2 {
+			insert(tx, "a", "a")
+			insert(tx, "b", "b")
+		}
+		insert(beside, "a", "a")
+		insert(beside, "c", "c")
+		reused := must[neohook.Receipt](t)(under("c", "other").PublishTx(t.Context(), beside, event("other"))).Event
+		first := must[webhook.Event](t)(under("b", "b").Publish(t.Context(), event("b")))
+		commitTx(t, beside)
+		commitTx(t, tx)
+		time.Sleep(2 * time.Second)
+		if got := accepted(t, eng); !slices.Equal(slices.Sorted(slices.Values(got)), []string{"a", "b", "c"}) {
+			t.Errorf("accepted %v", got)
+		}
+		stats := eng.Stats(t.Context())
+		if p := stats.Publish; p.Accepted != 3 || p.Replayed != 4 || p.Refused[neohook.Conflicting] != 1 || stats.Outbox.Waiting != 0 {
+			t.Errorf("counted %+v, %d as waiting", p, stats.Outbox.Waiting)
+		}
+		if reused.ID != "" || strings.Count(log.String(), "reason=key_reused") != 1 {
+			t.Errorf("of a key that was used for another request: %s", log.String())
+		}
+
+		// Once it is accepted a repeat is told which it is, and adds nothing.
+		again := st.Begin()
+		for _, payload := range []string{"a", "b"} {
+			receipt := insert(again, payload, payload)
+			repeated := must[webhook.Event](t)(under(payload, payload).Publish(t.Context(), event(payload)))
+			if fmt.Sprintf("%+v", receipt.Event) != fmt.Sprintf("%+v", repeated) || receipt.Event.ID == "" {
+				t.Errorf("the receipt of a repeat has\n%+v, Publish returns\n%+v", receipt.Event, repeated)
+			}
+			receipt.Committed()
+		}
+		if receipt := insert(again, "b", "b"); receipt.Event.ID != first.ID {
+			t.Errorf("a repeat is of %s, want %s", receipt.Event.ID, first.ID)
+		}
+		// Whatever has become of what it asks for.
+		late := event("b")
+		late.DeliverAt = time.Now().Add(-time.Hour)
+		if receipt := must[neohook.Receipt](t)(under("b", "b").PublishTx(t.Context(), again, late)); receipt.Event.ID != first.ID {
+			t.Errorf("a late repeat is of %q, want %s", receipt.Event.ID, first.ID)
+		}
+		commitTx(t, again)
+		if rows := must[int](t)(st.CountOutbox(t.Context(), 9)); rows != 0 {
+			t.Errorf("%d rows were written for repeats", rows)
+		}
+		if came := payloads(adapter); len(came) != 3 {
+			t.Errorf("%v came", came)
+		}
+		time.Sleep(2 * time.Hour)
+		if receipt := insert(st.Begin(), "a", "d"); receipt.Event.ID != "" {
+			t.Errorf("after its time a key is known still, of %s", receipt.Event.ID)
+		}
 	})
 }
 

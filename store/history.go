@@ -143,6 +143,10 @@ type History interface {
 	// Event and EventByUID return ErrNotFound also for an event of another tenant.
 	Event(ctx context.Context, tenant TenantKey, key EventKey) (Event, error)
 	EventByUID(ctx context.Context, tenant TenantKey, uid string) (Event, error)
+	// ReplayEvent returns the verdict on a repeat under once, as of now: Replayed, with the
+	// earlier event, or Mismatched; NotRepeated where none is known. It waits for no writer,
+	// so that a caller who has a transaction open on the store's database may ask.
+	ReplayEvent(ctx context.Context, once *Once, now time.Time) (Verdict, error)
 	// Events lists a tenant's events. It examines what lies in From and To, give or take
 	// ClockStep: what else there is costs nothing. With payloads the page ends before the event that
 	// would bring them over MostPagePayload, but never before its first.

@@ -23,6 +23,9 @@ type Announcement struct {
 	// the Announcement is About and of Details.
 	Payload []byte
 	Details []byte
+	// Once is nil for an event that may be published repeatedly. It is kept for the Accept;
+	// its Now and its Answer are not.
+	Once *Once
 	// About is set by the store where the cause is an outcome or a cancelled delivery, and
 	// else by the caller.
 	About About

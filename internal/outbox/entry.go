@@ -179,6 +179,7 @@ func (w *walk) prepare(ctx context.Context, e *entry) error {
 		From: row.Key, Tenant: routes.Tenant.Key, RouteVersion: routes.Version,
 		UID: row.UID, Type: row.Type, Channels: row.Channels, Tags: row.Tags,
 		DeliverAt: row.DeliverAt, PayloadTTL: row.PayloadTTL, Payload: payload,
+		Once: row.Once,
 	}
 	if row.DeliverAt.IsZero() {
 		e.accept.Endpoints = routes.Match(row.Type, row.Channels)
@@ -290,6 +291,9 @@ func (w *walk) answered(e *entry, answer intake.Answer) {
 		}
 	case kind == store.Gone:
 		e.fate = gone
+	case kind == store.Replayed: // what it repeats is the event
+		w.Repeated()
+		e.drop("")
 	case kind == store.Rerouted, kind == store.TenantGone:
 		e.fate = changed
 		w.Routes.Refresh(e.accept.Tenant)
@@ -305,6 +309,8 @@ func (w *walk) refuse(e *entry, kind store.VerdictKind) {
 		e.drop("")
 	case kind == store.UIDTaken:
 		e.drop(UIDTaken)
+	case kind == store.Mismatched:
+		e.drop(KeyReused)
 	default:
 		e.drop(TooLarge)
 	}

@@ -45,8 +45,9 @@ type Parts struct {
 	Ready func() bool
 	// Deferred is told of events that come due later.
 	Deferred func(time.Time)
-	// Accepted is told of an event of somebody's own that is accepted.
-	Accepted func()
+	// Accepted is told of an event of somebody's own that is accepted, and Repeated of one
+	// that was accepted before.
+	Accepted, Repeated func()
 	// Announce returns what is to be announced of one that can't be accepted, and Refused is
 	// told of it when it is out of the outbox.
 	Announce func(*store.Announced, Refusal) []store.Announcement
@@ -61,6 +62,7 @@ type Refusal string
 const (
 	TenantGone Refusal = "tenant_deleted"
 	UIDTaken   Refusal = "uid_taken"
+	KeyReused  Refusal = "key_reused"
 	TooLarge   Refusal = "too_large"
 )
 

@@ -35,6 +35,7 @@ type desk struct {
 	batches  []int
 	deferred []time.Time
 	own      int // of these, somebody's own
+	repeated int
 	refused  []string
 	closed   bool // nothing is accepted
 }
@@ -49,6 +50,7 @@ func open(t *testing.T, most int) *desk {
 		Ready:    func() bool { d.mu.Lock(); defer d.mu.Unlock(); return !d.closed },
 		Deferred: func(at time.Time) { d.mu.Lock(); defer d.mu.Unlock(); d.deferred = append(d.deferred, at) },
 		Accepted: func() { d.mu.Lock(); defer d.mu.Unlock(); d.own++ },
+		Repeated: func() { d.mu.Lock(); defer d.mu.Unlock(); d.repeated++ },
 		Announce: func(*store.Announced, Refusal) []store.Announcement { return nil },
 		Refused: func(_ context.Context, row *store.Announced, why Refusal) {
 			d.mu.Lock()

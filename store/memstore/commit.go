@@ -89,10 +89,8 @@ func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 		return store.Verdict{Kind: store.Gone}
 	}
 	if a.Once != nil {
-		if earlier, found := db.seen(a.Once, now); found && earlier.body == a.Once.Body {
-			return store.Verdict{Kind: store.Replayed, Event: earlier.event, AcceptedAt: earlier.at}
-		} else if found {
-			return store.Verdict{Kind: store.Mismatched}
+		if v := db.repeat(a.Once, now); v.Kind != 0 {
+			return v
 		}
 	}
 	if a.RepeatOnly {
@@ -109,6 +107,18 @@ func (db *state) refuse(a *store.Accept, now time.Time) store.Verdict {
 		return store.Verdict{Kind: store.Rerouted}
 	}
 	return store.Verdict{}
+}
+
+// repeat is the verdict on an event under a Once that was seen before, or none.
+func (db *state) repeat(once *store.Once, now time.Time) store.Verdict {
+	switch earlier, found := db.seen(once, now); {
+	case !found:
+		return store.Verdict{}
+	case earlier.body != once.Body:
+		return store.Verdict{Kind: store.Mismatched}
+	default:
+		return store.Verdict{Kind: store.Replayed, Event: earlier.event, AcceptedAt: earlier.at}
+	}
 }
 
 func (db *state) record(o *store.Outcome, now time.Time) {

@@ -44,6 +44,16 @@ func (s *Store) EventByUID(ctx context.Context, tenant store.TenantKey, uid stri
 	})
 }
 
+// ReplayEvent returns the verdict on a repeat under once.
+func (s *Store) ReplayEvent(ctx context.Context, once *store.Once, now time.Time) (store.Verdict, error) {
+	return get(ctx, s, "ReplayEvent", func(db *state) (store.Verdict, error) {
+		if v := db.repeat(once, now); v.Kind != 0 {
+			return v, nil
+		}
+		return store.Verdict{Kind: store.NotRepeated}, nil
+	})
+}
+
 // mostExamined bounds what one page of a filtered list reads.
 const mostExamined = 1000
 

@@ -28,6 +28,9 @@ func (db *state) nextOutbox() store.OutboxKey {
 func cleanAnnouncement(a store.Announcement) store.Announcement {
 	a.Channels, a.Tags = list(a.Channels), list(a.Tags)
 	a.Payload, a.Details = slices.Clone(a.Payload), blob(a.Details)
+	if a.Once != nil {
+		a.Once = &store.Once{Hash: a.Once.Hash, Body: a.Once.Body, TTL: a.Once.TTL.Truncate(time.Microsecond)}
+	}
 	a.DeliverAt, a.PayloadTTL = instantOrZero(a.DeliverAt), a.PayloadTTL.Truncate(time.Microsecond)
 	return a
 }

@@ -35,6 +35,14 @@ type published struct {
 	acceptedAt time.Time
 }
 
+// verdict is that on an event under the same hash.
+func (p published) verdict(once *store.Once) store.Verdict {
+	if p.body != once.Body {
+		return store.Verdict{Kind: store.Mismatched}
+	}
+	return store.Verdict{Kind: store.Replayed, Event: p.event, AcceptedAt: p.acceptedAt}
+}
+
 type eventUID struct {
 	tenant store.TenantKey
 	uid    string
@@ -195,11 +203,8 @@ func (a *accepting) refusal(accept *store.Accept) store.Verdict {
 		return store.Verdict{Kind: store.Gone}
 	}
 	if accept.Once != nil {
-		switch before, is := a.published[accept.Once.Hash]; {
-		case is && before.body != accept.Once.Body:
-			return store.Verdict{Kind: store.Mismatched}
-		case is:
-			return store.Verdict{Kind: store.Replayed, Event: before.event, AcceptedAt: before.acceptedAt}
+		if before, is := a.published[accept.Once.Hash]; is {
+			return before.verdict(accept.Once)
 		}
 	}
 	if accept.RepeatOnly {

@@ -77,3 +77,20 @@ func claim(ctx context.Context, tx pgx.Tx, once *store.Once, tenant store.Tenant
 func (s *Store) Replay(ctx context.Context, once *store.Once, now time.Time) error {
 	return s.read(ctx, func(ctx context.Context, q querier) error { return replayed(ctx, q, once, now) })
 }
+
+// ReplayEvent returns the verdict on a repeat under once. As in a commit, what a standby may
+// not have is not told.
+func (s *Store) ReplayEvent(ctx context.Context, once *store.Once, now time.Time) (store.Verdict, error) {
+	known := accepting{published: make(map[[16]byte]published)}
+	err := s.read(ctx, func(ctx context.Context, q querier) error {
+		batch := new(pgx.Batch)
+		batch.Queue(publishedSQL, [][]byte{once.Hash[:]}, instant(now)).Query(eachRow(known.scanPublished))
+		return q.SendBatch(ctx, batch).Close()
+	})
+	before, is := known.published[once.Hash]
+	if err != nil || !is {
+		return store.Verdict{Kind: store.NotRepeated}, err
+	}
+	err = s.transactUnfenced(ctx, func(ctx context.Context, tx pgx.Tx) error { return queries(ctx, tx, markSQL) })
+	return before.verdict(once), err
+}

@@ -9,8 +9,8 @@ import (
 )
 
 const insertOutboxSQL = `INSERT INTO outbox (key, tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
-		payload, details, about_tenant, about_endpoint, about_event, about_attempt)
-	VALUES (nextval('outbox_key'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+		payload, details, about_tenant, about_endpoint, about_event, about_attempt, once_hash, once_body, once_ttl)
+	VALUES (nextval('outbox_key'), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 
 // queueAnnouncements puts announcements into the outbox, about what they say themselves.
 func queueAnnouncements(batch *pgx.Batch, announcements []store.Announcement) {
@@ -30,11 +30,18 @@ func insertOutbox(ctx context.Context, tx pgx.Tx, announcements []store.Announce
 }
 
 func announced(a *store.Announcement, about store.About) []any {
+	var onceHash, onceBody []byte
+	var onceTTL *int64
+	if a.Once != nil {
+		ttl := a.Once.TTL.Microseconds()
+		onceHash, onceBody, onceTTL = a.Once.Hash[:], a.Once.Body[:], &ttl
+	}
 	return []any{
 		orNull(a.Tenant), orNull(a.Organisation), orNull(a.TenantUID), orNull(a.UID), a.Type,
 		listOrNull(a.Channels), listOrNull(a.Tags), instantOrNull(a.DeliverAt), orNull(a.PayloadTTL.Microseconds()),
 		a.Payload, listOrNull(a.Details),
 		orNull(about.Tenant), orNull(about.Endpoint), orNull(about.Event), orNull(about.Attempt),
+		onceHash, onceBody, onceTTL,
 	}
 }
 
@@ -43,6 +50,7 @@ const (
 	countOutboxSQL  = `SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS counted`
 	outboxSQL       = `SELECT outbox.key, outbox.tenant, outbox.organisation, tenant_uid, outbox.uid, outbox.type, outbox.channels, outbox.tags,
 			outbox.deliver_at, outbox.payload_ttl, outbox.payload, details, about_tenant, about_endpoint, about_event, about_attempt,
+			once_hash, once_body, once_ttl,
 			tenant.organisation, tenant.uid, tenant.created_at, endpoint.uid, endpoint.created_at, event.uid, event.accepted_at,
 			attempt.status_code, attempt.started_at
 		FROM outbox
@@ -52,12 +60,13 @@ const (
 )
 
 func scanAnnounced(row pgx.CollectableRow) (a store.Announced, err error) {
-	var tenant, endpoint, event, attempt, owner, ttl *int64
+	var tenant, endpoint, event, attempt, owner, ttl, onceTTL *int64
+	var onceHash, onceBody []byte
 	var organisation, tenantUID, uid, ofOrganisation, ofTenant, ofEndpoint, ofEvent *string
 	var status *int
 	into := []any{
 		&a.Key, &owner, &organisation, &tenantUID, &uid, &a.Type, &a.Channels, &a.Tags, nil, &ttl, &a.Payload, &a.Details,
-		&tenant, &endpoint, &event, &attempt, &ofOrganisation, &ofTenant, nil, &ofEndpoint, nil, &ofEvent, nil, &status, nil,
+		&tenant, &endpoint, &event, &attempt, &onceHash, &onceBody, &onceTTL, &ofOrganisation, &ofTenant, nil, &ofEndpoint, nil, &ofEvent, nil, &status, nil,
 	}
 	times := scanTimes(into, &a.DeliverAt, &a.Subject.TenantCreatedAt, &a.Subject.EndpointCreatedAt, &a.Subject.EventAcceptedAt, &a.Subject.StartedAt)
 	if err := row.Scan(into...); err != nil {
@@ -66,6 +75,9 @@ func scanAnnounced(row pgx.CollectableRow) (a store.Announced, err error) {
 	times()
 	a.Tenant, a.Organisation, a.TenantUID, a.UID = store.TenantKey(orZero(owner)), orZero(organisation), orZero(tenantUID), orZero(uid)
 	a.PayloadTTL = micros(orZero(ttl))
+	if onceHash != nil {
+		a.Once = &store.Once{Hash: [16]byte(onceHash), Body: [16]byte(onceBody), TTL: micros(orZero(onceTTL))}
+	}
 	a.About = store.About{
 		Tenant: store.TenantKey(orZero(tenant)), Endpoint: store.EndpointKey(orZero(endpoint)),
 		Event: store.EventKey(orZero(event)), Attempt: store.AttemptKey(orZero(attempt)),

@@ -54,10 +54,11 @@ type foreignTx struct {
 
 // %[1]s is the schema. A row is inserted only where the instance is the one expected.
 const insertForeignSQL = `INSERT INTO %[1]s.outbox (key, tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
-		payload, details, about_tenant, about_endpoint, about_event, about_attempt)
+		payload, details, about_tenant, about_endpoint, about_event, about_attempt, once_hash, once_body, once_ttl)
 	SELECT nextval('%[1]s.outbox_key'), $1::bigint, $2::text, $3::text, $4::text, $5::text, $6::text::text[], $7::text::text[],
-		$8::timestamptz, $9::bigint, $10::bytea, $11::bytea, $12::bigint, $13::bigint, $14::bigint, $15::bigint
-	FROM %[1]s.instance WHERE created_at = $16::timestamptz`
+		$8::timestamptz, $9::bigint, $10::bytea, $11::bytea, $12::bigint, $13::bigint, $14::bigint, $15::bigint,
+		$16::bytea, $17::bytea, $18::bigint
+	FROM %[1]s.instance WHERE created_at = $19::timestamptz`
 
 // Announce puts an announcement into the outbox, as part of the transaction.
 func (t foreignTx) Announce(ctx context.Context, made time.Time, a store.Announcement) error {

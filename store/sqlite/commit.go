@@ -54,10 +54,8 @@ func (w *writer) accept(ctx context.Context, a *store.Accept, now time.Time) (st
 		switch {
 		case err != nil:
 			return store.Verdict{}, err
-		case is && before.body != a.Once.Body:
-			return store.Verdict{Kind: store.Mismatched}, nil
 		case is:
-			return store.Verdict{Kind: store.Replayed, Event: before.event, AcceptedAt: time.UnixMicro(before.madeAt).UTC()}, nil
+			return before.verdict(a.Once), nil
 		}
 	}
 	if a.RepeatOnly {

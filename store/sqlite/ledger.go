@@ -158,6 +158,62 @@ func (w *writer) enter(once *store.Once, event store.EventKey, now time.Time) {
 	w.ledger.fresh = e.append(w.ledger.fresh)
 }
 
+const liveRunsSQL = `SELECT number FROM ledger_run WHERE class = ?1 AND until > ?2`
+
+// ReplayEvent returns the verdict on a repeat under once. It does not ask the writer, who
+// may be waiting for a transaction of the caller's: it looks through what is on disk.
+func (s *Store) ReplayEvent(ctx context.Context, once *store.Once, now time.Time) (verdict store.Verdict, err error) {
+	found, is := entry{}, false
+	look := func(entries []byte) {
+		for ; len(entries) >= entrySize; entries = entries[entrySize:] {
+			if [16]byte(entries) != once.Hash {
+				continue
+			}
+			if e := decodeEntry(entries); e.expires() > micros(now) {
+				found, is = e, true
+			}
+		}
+	}
+	err = s.snapshot(ctx, func(ctx context.Context, c *conn) error {
+		for r, err := range c.rows(ctx, ledgerBatchesSQL) {
+			if err != nil {
+				return err
+			}
+			look(r.blob())
+		}
+		if is {
+			return nil
+		}
+		runs, err := all(ctx, c, (*row).int, liveRunsSQL, class(once.TTL.Microseconds()), micros(now))
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			block, err := first(ctx, c, (*row).blob, ledgerBlockSQL, blockKey(run, once.Hash[0]))
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			look(block)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return store.Verdict{}, err
+	case !is:
+		return store.Verdict{Kind: store.NotRepeated}, nil
+	}
+	return found.verdict(once), nil
+}
+
+// verdict is that on an event under the same hash.
+func (e *entry) verdict(once *store.Once) store.Verdict {
+	if e.body != once.Body {
+		return store.Verdict{Kind: store.Mismatched}
+	}
+	return store.Verdict{Kind: store.Replayed, Event: e.event, AcceptedAt: time.UnixMicro(e.madeAt).UTC()}
+}
+
 const (
 	insertLedgerBatchSQL = `INSERT INTO ledger_batch (entries) VALUES (?)`
 	clearLedgerBatchSQL  = `DELETE FROM ledger_batch`

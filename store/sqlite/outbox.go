@@ -8,9 +8,9 @@ import (
 
 const (
 	outboxColumns = `tenant, organisation, tenant_uid, uid, type, channels, tags, deliver_at, payload_ttl,
-		payload, details, about_tenant, about_endpoint, about_event, about_attempt`
+		payload, details, about_tenant, about_endpoint, about_event, about_attempt, once_hash, once_body, once_ttl`
 	insertOutboxSQL = `INSERT INTO outbox (` + outboxColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 )
 
 // announce puts announcements into the outbox.
@@ -34,11 +34,16 @@ func outboxRow(a *store.Announcement, about store.About) []any {
 	if a.Payload != nil {
 		payload = a.Payload
 	}
+	var onceHash, onceBody, onceTTL any
+	if a.Once != nil {
+		onceHash, onceBody, onceTTL = a.Once.Hash[:], a.Once.Body[:], a.Once.TTL.Microseconds()
+	}
 	return []any{
 		numberOrNull(a.Tenant), textOrNull(a.Organisation), textOrNull(a.TenantUID), textOrNull(a.UID), a.Type,
 		listOrNull(a.Channels), listOrNull(a.Tags), microsOrNull(a.DeliverAt), numberOrNull(a.PayloadTTL.Microseconds()),
 		payload, blobOrNull(a.Details),
 		numberOrNull(about.Tenant), numberOrNull(about.Endpoint), numberOrNull(about.Event), numberOrNull(about.Attempt),
+		onceHash, onceBody, onceTTL,
 	}
 }
 
@@ -49,6 +54,7 @@ const (
 	lastOutboxSQL   = `SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox'`
 	outboxSQL       = `SELECT outbox.key, outbox.tenant, outbox.organisation, tenant_uid, outbox.uid, outbox.type, outbox.channels, outbox.tags,
 			outbox.deliver_at, outbox.payload_ttl, outbox.payload, details, about_tenant, about_endpoint, about_event, about_attempt,
+			once_hash, once_body, once_ttl,
 			tenant.organisation, tenant.uid, tenant.created_at, endpoint.uid, endpoint.created_at, event.uid, event.accepted_at,
 			attempt.status_code, attempt.started_at
 		FROM outbox
@@ -77,6 +83,7 @@ func scanAnnounced(r *row) store.Announced {
 				Tenant: store.TenantKey(r.int()), Endpoint: store.EndpointKey(r.int()),
 				Event: store.EventKey(r.int()), Attempt: store.AttemptKey(r.int()),
 			},
+			Once: scanOutboxOnce(r),
 		},
 		Subject: store.Subject{
 			Organisation: r.text(), TenantUID: r.text(), TenantCreatedAt: r.timeOrZero(),
@@ -85,6 +92,14 @@ func scanAnnounced(r *row) store.Announced {
 			StatusCode: int(r.int()), StartedAt: r.timeOrZero(),
 		},
 	}
+}
+
+func scanOutboxOnce(r *row) *store.Once {
+	hash, body, ttl := r.blob(), r.blob(), r.duration()
+	if hash == nil {
+		return nil
+	}
+	return &store.Once{Hash: [16]byte(hash), Body: [16]byte(body), TTL: ttl}
 }
 
 // Outbox lists the rows of the outbox.

@@ -102,7 +102,7 @@ const (
 	settingsSQL = `SELECT neohook_driver(), (SELECT file FROM pragma_database_list WHERE name = 'main'),
 		(SELECT synchronous FROM pragma_synchronous), (SELECT secure_delete FROM pragma_secure_delete)`
 	insertForeignSQL = `INSERT INTO main.outbox (` + outboxColumns + `)
-		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM main.instance WHERE created_at = ?`
+		SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM main.instance WHERE created_at = ?`
 )
 
 // isOver says of an error that there is no transaction any more.

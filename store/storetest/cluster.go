@@ -285,7 +285,7 @@ var (
 	reading = []string{
 		"Instance", "Token", "TokenOf", "Tokens", "Refused", "NewKey", "Tenant", "TenantByUID", "Tenants", "Endpoint", "EndpointByUID", "Endpoints",
 		"Routes", "Replay", "EventType", "EventTypesNamed", "EventTypes", "Lanes", "Fresh", "Waiting", "Payloads", "Send", "CountOpen", "CountSends",
-		"SendsOf", "Due", "Outbox", "LastOutbox", "CountOutbox", "Sums", "Event", "EventByUID", "Events", "Attempt", "AttemptsOfEvent",
+		"SendsOf", "Due", "Outbox", "LastOutbox", "CountOutbox", "Sums", "Event", "EventByUID", "ReplayEvent", "Events", "Attempt", "AttemptsOfEvent",
 		"AttemptsAtEndpoint", "Delivery", "DeliveriesOfEvent", "DeliveriesAtEndpoint", "UntriedAtEndpoint", "Job", "Jobs", "RunningJobs", "JobOpen",
 		"FailingEndpoints", "Expunges", "Scrub",
 	}

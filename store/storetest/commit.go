@@ -122,6 +122,7 @@ func repeatIsReplayed(w *world) {
 	accept.Payload = []byte("what counts is the Body")
 	replayed := store.Verdict{Kind: store.Replayed, Event: first.Event, AcceptedAt: first.AcceptedAt}
 	same(w, "again", w.verdict(accept), replayed)
+	same(w, "ReplayEvent", w.repeat(accept.Once), replayed)
 	w.record(w.outcome(tenant, ep, first.Event, 0, webhook.Succeeded))
 	same(w, "when delivered", w.verdict(accept), replayed)
 	accept.RouteVersion = 0
@@ -190,7 +191,9 @@ func onceOfEventsHoldsByTheBatchsClock(w *world) {
 		same(w, at.String(), w.verdict(accept),
 			store.Verdict{Kind: store.Replayed, Event: first.Event, AcceptedAt: first.AcceptedAt})
 	}
+	same(w, "ReplayEvent", w.repeat(accept.Once).Kind, store.Replayed)
 	w.now = start.Add(ttl)
+	same(w, "ReplayEvent when it has passed", w.repeat(accept.Once), store.Verdict{Kind: store.NotRepeated})
 	second := w.verdict(accept)
 	same(w, "when it has passed", second.Kind, store.Accepted)
 	same(w, "and again", w.verdict(accept),

@@ -61,6 +61,7 @@ func replayedAcrossReopen(w *world, reopen func() *world) {
 
 	w = reopen()
 	w.now = w.now.Add(59 * time.Minute)
+	same(w, "ReplayEvent", w.repeat(accept.Once).Event, first.Event)
 	same(w, "event", w.verdict(accept), store.Verdict{Kind: store.Replayed, Event: first.Event, AcceptedAt: first.AcceptedAt})
 	w.replayed("change", w.InsertTenant(w.ctx, w.newTenant(""), change), store.ReplayError{Answer: []byte("answer")})
 	w = reopen()

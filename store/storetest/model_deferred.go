@@ -11,7 +11,11 @@ import (
 )
 
 func (p *pair) announcement() *store.Announcement {
-	return &store.Announcement{Type: p.pick("a", "b"), TenantUID: p.uid(), Payload: []byte(p.pick("", "x"))}
+	a := store.Announcement{Type: p.pick("a", "b"), TenantUID: p.uid(), Payload: []byte(p.pick("", "x"))}
+	if once := p.once('e'); once != nil {
+		a.Once = &store.Once{Hash: once.Hash, Body: once.Body, TTL: once.TTL}
+	}
+	return &a
 }
 
 func (p *pair) announcements() (made []store.Announcement) {

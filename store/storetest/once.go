@@ -150,8 +150,21 @@ func eventIsKnownAmongMany(w *world) {
 	accept := w.accept(tenant)
 	amongMany(w, func(once *store.Once) bool {
 		accept.Once = once
-		return w.verdict(accept).Kind == store.Accepted
+		known := w.repeat(once)
+		verdict := w.verdict(accept)
+		if verdict.Kind != store.Accepted {
+			same(w, "ReplayEvent", known, verdict)
+		} else {
+			same(w, "ReplayEvent of a new one", known.Kind, store.NotRepeated)
+		}
+		return verdict.Kind == store.Accepted
 	})
+}
+
+// repeat is the verdict on a repeat.
+func (w *world) repeat(once *store.Once) store.Verdict {
+	w.Helper()
+	return mustGet[store.Verdict](w)(w.ReplayEvent(w.ctx, once, w.now))
 }
 
 func onceHoldsWhenTheClockStepsBack(w *world) {
@@ -168,6 +181,7 @@ func onceHoldsWhenTheClockStepsBack(w *world) {
 		same(w, fmt.Sprint("step ", step), publish(step), store.Accepted)
 		for made := range step + 1 {
 			same(w, fmt.Sprintf("repeat of step %d at step %d", made, step), publish(made), store.Replayed)
+			same(w, fmt.Sprintf("ReplayEvent of step %d at step %d", made, step), w.repeat(w.once(made, ttl)).Kind, store.Replayed)
 		}
 	}
 }

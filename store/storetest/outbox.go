@@ -30,6 +30,7 @@ func announcementComesBackAsStored(w *world) {
 	whole := store.Announcement{
 		Tenant: 5, Organisation: "org_b", TenantUID: "t", UID: "u", Type: "a.b", Channels: []string{"eu"}, Tags: []string{"x"},
 		DeliverAt: w.now.Add(time.Hour), PayloadTTL: 5 * 24 * time.Hour, Payload: []byte(`{"n":1}`), Details: []byte("{}"),
+		Once:  w.announcedOnce(1),
 		About: store.About{Tenant: tenant.Key, Endpoint: ep.Key, Event: 7, Attempt: 8},
 	}
 	empty := store.Announcement{Type: "c", Payload: []byte{}, Channels: []string{}, Tags: []string{}}
@@ -197,4 +198,34 @@ func deletingFromTheOutboxIsAnnounced(w *world) {
 	same(w, "rows", len(rows), 2)
 	same(w, "left", rows[0].Type, "b")
 	same(w, "announced", rows[1].Announcement, refused)
+}
+
+// announcedOnce is a Once as the outbox keeps it.
+func (w *world) announcedOnce(number uint64) *store.Once {
+	once := w.once(number, 90*time.Minute)
+	once.Now, once.Answer = time.Time{}, nil
+	return once
+}
+
+func announcedUnderAOnceIsAcceptedOnce(w *world) {
+	tenant := w.tenant()
+	other := w.announcedOnce(1)
+	other.Body[0]++
+	for _, once := range []*store.Once{w.announcedOnce(1), w.announcedOnce(1), other} {
+		w.must(w.InsertEndpoint(w.ctx, w.newEndpoint(tenant, ""), nil, store.Announcement{Type: "a", Once: once}))
+	}
+	rows := w.outbox()
+	same(w, "rows", len(rows), 3)
+	accepts := make([]store.Accept, len(rows))
+	for i, row := range rows {
+		accepts[i] = w.accept(tenant)
+		accepts[i].From, accepts[i].Once = row.Key, row.Once
+	}
+	verdicts := w.commit(accepts...)
+	same(w, "verdicts", w.kinds(verdicts), []store.VerdictKind{store.Accepted, store.Replayed, store.Mismatched})
+	same(w, "repeat", verdicts[1].Event, verdicts[0].Event)
+	same(w, "left", len(w.outbox()), 2)
+	live := w.accept(tenant)
+	live.Once = w.once(1, 90*time.Minute)
+	same(w, "published without the outbox", w.verdict(live), store.Verdict{Kind: store.Replayed, Event: verdicts[0].Event, AcceptedAt: w.now})
 }

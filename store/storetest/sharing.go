@@ -162,6 +162,8 @@ func everyCall(w *world, ctx context.Context) map[string]error {
 	call("Event", event, err)
 	event, err = w.EventByUID(ctx, 1, "uid")
 	call("EventByUID", event, err)
+	verdict, err := w.ReplayEvent(ctx, w.once(1, time.Hour), w.now)
+	call("ReplayEvent", verdict, err)
 	events, err := w.Events(ctx, 1, store.EventFilter{}, page)
 	call("Events", events, err)
 	attempt, err := w.Attempt(ctx, 1, 1)

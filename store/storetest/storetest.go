@@ -133,6 +133,7 @@ func Run(t *testing.T, open func(*testing.T) store.Store) {
 		{"OutcomeThatChangesNothingAnnouncesNothing", outcomeThatChangesNothingAnnouncesNothing},
 		{"FailingIsAnnouncedWhereItIsKept", failingIsAnnouncedWhereItIsKept},
 		{"AnnouncedEventIsAcceptedOnce", announcedEventIsAcceptedOnce},
+		{"AnnouncedUnderAOnceIsAcceptedOnce", announcedUnderAOnceIsAcceptedOnce},
 		{"DeletingFromTheOutboxIsAnnounced", deletingFromTheOutboxIsAnnounced},
 
 		{"LanesListWhoHasOpenDeliveries", lanesListWhoHasOpenDeliveries},

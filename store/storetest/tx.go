@@ -28,6 +28,8 @@ func RunTx(t *testing.T, oneWriter bool, open func(*testing.T) (store.Store, fun
 		{"AnnouncementIsNotSeenBeforeItsCommit", announcementIsNotSeenBeforeItsCommit, false},
 		{"AnnouncementsAscend", announcementsAscend, false},
 		{"AnnouncedInATransactionIsAcceptedOnce", announcedInATransactionIsAcceptedOnce, false},
+		{"SameOnceIsAnnouncedInAsManyTransactionsAsAsk", sameOnceIsAnnouncedInAsManyTransactionsAsAsk, true},
+		{"OneWhoHasAnnouncedMayAskForARepeat", oneWhoHasAnnouncedMayAskForARepeat, false},
 		{"TransactionOfAnotherStoreIsRefused", transactionOfAnotherStoreIsRefused, false},
 		{"LongTransactionHoldsUpNothing", longTransactionHoldsUpNothing, true},
 		{"WalkToTheLastKeyKeepsTheOrder", walkToTheLastKeyKeepsTheOrder, true},
@@ -75,7 +77,7 @@ func committedAnnouncementComesBackAsStored(f *foreign) {
 	whole := store.Announcement{
 		Tenant: 5, Organisation: "org_b", TenantUID: "t", UID: "u", Type: "a.b", Channels: []string{"eu", "us"}, Tags: []string{"x-1", "Y_2.z"},
 		DeliverAt: f.now.Add(time.Hour), PayloadTTL: 5 * 24 * time.Hour, Payload: []byte("{\"n\":1, \"\\u0000\": \"\x00\xff'\"}"),
-		Details: []byte("{}"), About: store.About{Tenant: 6, Endpoint: 7, Event: 8, Attempt: 9},
+		Details: []byte("{}"), About: store.About{Tenant: 6, Endpoint: 7, Event: 8, Attempt: 9}, Once: f.announcedOnce(1),
 	}
 	empty := store.Announcement{Type: "c", Payload: []byte{}, Channels: []string{}, Tags: []string{}}
 	least := store.Announcement{Type: "d"}
@@ -137,6 +139,43 @@ func announcedInATransactionIsAcceptedOnce(f *foreign) {
 	verdicts := f.world.commit(accept, accept)
 	same(f.world, "verdicts", f.kinds(verdicts), []store.VerdictKind{store.Accepted, store.Gone})
 	same(f.world, "left", len(f.outbox()), 0)
+}
+
+// Neither waits for the other, whichever of them is committed first, or at all.
+func sameOnceIsAnnouncedInAsManyTransactionsAsAsk(f *foreign) {
+	announce := func(number uint64) OpenTx {
+		tx := f.begin()
+		for range 2 {
+			f.must(tx.Announce(f.ctx, f.made, store.Announcement{Tenant: 1, Type: "a", Payload: []byte{}, Once: f.announcedOnce(number)}))
+		}
+		return tx
+	}
+	a, b, back := announce(1), announce(1), announce(1)
+	f.must(b.Commit())
+	f.must(back.Rollback())
+	f.must(a.Commit())
+	same(f.world, "rows", len(f.outbox()), 4)
+}
+
+func oneWhoHasAnnouncedMayAskForARepeat(f *foreign) {
+	tenant := f.tenant()
+	accept := f.accept(tenant)
+	accept.Once = f.once(1, time.Hour)
+	event := f.verdict(accept)
+	other := f.once(1, time.Hour)
+	other.Body[0]++
+	tx := f.announce("a")
+	for _, c := range []struct {
+		once *store.Once
+		want store.Verdict
+	}{
+		{f.once(1, time.Hour), store.Verdict{Kind: store.Replayed, Event: event.Event, AcceptedAt: event.AcceptedAt}},
+		{other, store.Verdict{Kind: store.Mismatched}},
+		{f.once(2, time.Hour), store.Verdict{Kind: store.NotRepeated}},
+	} {
+		same(f.world, "repeat", f.repeat(c.once), c.want)
+	}
+	f.must(tx.Commit())
 }
 
 func transactionOfAnotherStoreIsRefused(f *foreign) {

@@ -264,7 +264,10 @@ CREATE TABLE outbox (
 	about_tenant   bigint,
 	about_endpoint bigint,
 	about_event    bigint,
-	about_attempt  bigint
+	about_attempt  bigint,
+	once_hash      bytea, -- where the event may be published a single time
+	once_body      bytea,
+	once_ttl       bigint
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX outbox_txid ON outbox (txid);
 

@@ -196,7 +196,10 @@ CREATE TABLE outbox (
 	about_tenant   INTEGER,
 	about_endpoint INTEGER,
 	about_event    INTEGER,
-	about_attempt  INTEGER
+	about_attempt  INTEGER,
+	once_hash      BLOB, -- where the event may be published a single time
+	once_body      BLOB,
+	once_ttl       INTEGER
 ) STRICT;
 
 -- Open deliveries only: the row goes when the delivery ends.
