@@ -144,8 +144,25 @@ func (h *hearing) act(now time.Time, s *store.Signal) bool {
 		h.n.jobs.Look()
 	case store.SignalNodes:
 		h.n.loop.Look()
+	default:
+		return h.actAnyway(now, s)
 	}
 	return true
+}
+
+// actAnyway is for a kind that is not known: a newer program has posted it. Whatever it
+// tells of, all that it may be about is looked at again.
+func (h *hearing) actAnyway(now time.Time, s *store.Signal) bool {
+	lanes := h.n.lanes
+	lanes.Review(now, s.Tenant)
+	if s.Endpoint != 0 {
+		lanes.RereadFresh(now, s.Tenant, s.Endpoint, s.Event)
+		lanes.RereadWaiting(now, s.Tenant, s.Endpoint)
+	}
+	h.paused = true
+	h.n.jobs.Look()
+	h.n.loop.Look()
+	return false
 }
 
 // listen hears what others have to say until ctx ends.
@@ -249,6 +266,11 @@ func (h *hearing) workOn(ctx context.Context, signals []store.Signal) error {
 			changed[s.Tenant] = true
 		case store.SignalForget, store.SignalReview:
 			gone[s.Tenant] = true
+		case store.SignalPaused:
+		default: // of a newer program
+			if s.Tenant != 0 {
+				changed[s.Tenant], gone[s.Tenant] = true, true
+			}
 		}
 	}
 	for tenant := range changed {

@@ -1,14 +1,17 @@
 package neohook_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/neohook/neohook"
 	"github.com/neohook/neohook/adapter/memadapter"
+	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/store/memstore"
 	"github.com/neohook/neohook/webhook"
 )
@@ -169,4 +172,87 @@ func TestRoleIsRefusedOnAStoreForOneNode(t *testing.T) {
 			t.Errorf("role %q: %v", role, err)
 		}
 	}
+}
+
+// behind is a node's store that gives out each signal as one of a kind that nobody knows.
+type behind struct {
+	*memstore.Node
+	heard atomic.Int64
+}
+
+func (b *behind) unknown(heard *store.Heard) {
+	heard.Signals = slices.Clone(heard.Signals)
+	for i := range heard.Signals {
+		heard.Signals[i].Kind = 200
+		b.heard.Add(1)
+	}
+}
+
+func (b *behind) Signals(ctx context.Context) (store.Heard, error) {
+	heard, err := b.Node.Signals(ctx)
+	b.unknown(&heard)
+	return heard, err
+}
+
+func (b *behind) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict, error) {
+	verdicts, err := b.Node.Commit(ctx, batch)
+	b.unknown(&batch.Heard)
+	return verdicts, err
+}
+
+// A newer node may tell of what an older one has no word for: it looks at everything.
+func TestNodeActsOnSignalsThatItDoesNotKnow(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk := memstore.New()
+		adapter := memadapter.New()
+		old := &behind{Node: disk.Node()}
+		_, stopOld := startFake(t, old, adapter, neohook.Options{})
+		api, stopAPI := startFake(t, disk.Node(), memadapter.New(), neohook.Options{Role: neohook.RoleAPI})
+		time.Sleep(settle)
+		createTenant(t, api, "acme")
+		endpoint := createEndpoint(t, api, "acme", webhook.Endpoint{URL: "https://one.example"})
+		for range 10 {
+			publish(t, api, "acme", `{}`)
+		}
+		time.Sleep(settle)
+		if got := len(adapter.Requests()); got != 10 {
+			t.Errorf("%d of 10 events were sent", got)
+		}
+		pause := func(paused bool) {
+			if _, err := api.UpdateEndpoint(t.Context(), "acme", endpoint.ID, func(ep *webhook.Endpoint) error {
+				ep.Paused = paused
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause(true)
+		event := publish(t, api, "acme", `{}`)
+		time.Sleep(settle)
+		if got := len(adapter.Requests()); got != 10 {
+			t.Error("it sends to an endpoint that is paused")
+		}
+		if err := api.CancelDelivery(t.Context(), "acme", event.ID, endpoint.ID); err != nil {
+			t.Fatal(err)
+		}
+		pause(false)
+		publish(t, api, "acme", `{}`)
+		time.Sleep(settle)
+		if got := len(adapter.Requests()); got != 11 {
+			t.Errorf("%d requests, want 11: one event was cancelled, and the endpoint goes on", got)
+		}
+		if err := api.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, api, "acme", `{}`)
+		time.Sleep(settle)
+		if got := len(adapter.Requests()); got != 11 {
+			t.Error("it sends while everything is paused")
+		}
+		if old.heard.Load() == 0 {
+			t.Error("it heard nothing: what is tested did not happen")
+		}
+		stopOld()
+		stopAPI()
+	})
 }

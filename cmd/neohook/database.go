@@ -45,6 +45,11 @@ func (a databaseAddress) shown() string {
 // openStore opens what a place names: the database in its folder, which is made if it is
 // missing, or the one at its address.
 func (p place) openStore(ctx context.Context) (store.Store, error) {
+	return p.open(ctx, postgres.Options{})
+}
+
+// open is openStore with options for the database at an address.
+func (p place) open(ctx context.Context, opts postgres.Options) (store.Store, error) {
 	folder := string(p.Data)
 	if p.Database == "" {
 		st, err := openStore(ctx, folder)
@@ -56,7 +61,7 @@ func (p place) openStore(ctx context.Context) (store.Store, error) {
 	if err := makeFolder(folder); err != nil { // of the key set and the token
 		return nil, fmt.Errorf("data folder %s can't be made: %w", folder, reason(err))
 	}
-	st, err := postgres.Open(ctx, string(p.Database), postgres.Options{})
+	st, err := postgres.Open(ctx, string(p.Database), opts)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/neohook/neohook/egress"
 	"github.com/neohook/neohook/httpapi"
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/postgres"
 	"github.com/neohook/neohook/webhook"
 )
 
@@ -61,7 +62,7 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 	if err := srv.listenAside(ctx, "profiles", s.DebugListen, profiles()); err != nil {
 		return nil, err
 	}
-	if srv.store, err = s.openStore(ctx); err != nil {
+	if srv.store, err = s.open(ctx, postgres.Options{Migrate: s.Migrate, Logger: log}); err != nil {
 		return nil, err
 	}
 	options := s.options(log)

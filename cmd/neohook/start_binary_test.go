@@ -66,7 +66,7 @@ func TestTheBinarySaysInOneLineWhyItCannotStart(t *testing.T) {
 		"folder in use":       {[]string{"serve", "--data", inUse.folder}, 1, "is in use by another neohook: stop that one, or choose another folder with --data"},
 		"folder is a file":    {[]string{"serve", "--data", file}, 1, file},
 		"folder below a file": {[]string{"serve", "--data", filepath.Join(file, "data")}, 1, file},
-		"newer database":      {[]string{"serve", "--data", newerFolder(t)}, 1, "newer version"},
+		"newer database":      {[]string{"serve", "--data", newerFolder(t)}, 1, "for programs that know version 9999 or newer, and this program knows 1: use a newer release"},
 		"other key set":       {[]string{"serve", "--data", rekeyedFolder(t)}, 1, "is not the one that this store was made with"},
 		"no key set":          {[]string{"serve", "--data", keylessFolder(t)}, 1, "without it the store's secrets can't be read"},
 		"not a database":      {[]string{"serve", "--data", garbledFolder(t)}, 1, "is not a SQLite database"},
@@ -127,7 +127,7 @@ func newerFolder(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("PRAGMA user_version = 9999"); err != nil {
+	if _, err := db.Exec("PRAGMA user_version = 9999; UPDATE schema_needs SET version = 9999"); err != nil {
 		t.Fatal(err)
 	}
 	return folder

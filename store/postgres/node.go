@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	insertNodeSQL = `INSERT INTO node (key, name, delivers, watches, beat) VALUES (nextval('node_key'), $1, $2, $3, 0)
+	insertNodeSQL = `INSERT INTO node (key, name, delivers, watches, beat, knows) VALUES (nextval('node_key'), $1, $2, $3, 0, $4)
 		RETURNING key, hashtextextended('neohook node ' || current_schema(), key)`
 	insertTurnSQL = `INSERT INTO node_turn (node, turn) VALUES ($1, 0)`
 	// What was posted for a node at the time that it ended, by who had seen it before.
@@ -59,7 +59,15 @@ func (s *Store) Join(ctx context.Context, member store.Member) (store.NodeKey, e
 				return err
 			}
 		}
-		if err := tx.QueryRow(ctx, insertNodeSQL, member.Name, member.Delivers, member.Watches).Scan(&key, &fence); err != nil {
+		// Under the lock, as who raises what is needed has it and looks at the nodes.
+		state, err := readSchemaState(ctx, tx)
+		if err == nil {
+			err = s.newer(state)
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, insertNodeSQL, member.Name, member.Delivers, member.Watches, s.known()).Scan(&key, &fence); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, insertTurnSQL, key); err != nil {
@@ -220,34 +228,41 @@ func (s *Store) Bury(ctx context.Context, node store.NodeKey, beat int64) error 
 		if err := lives(ctx, tx, own); err != nil {
 			return err
 		}
-		// Its sessions are ended only once it is clear that it may be dead. Should it live
-		// all the same, that costs it a moment.
-		if gone, err := stands(ctx, tx, beatOfSQL, node, beat); gone || err != nil {
-			return err
-		}
-		fence, err := first(ctx, tx, pgx.RowTo[int64], fenceOfSQL, node)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, endSessionsSQL, fence); err != nil {
-			return err
-		}
-		if err := fences(ctx, tx, own, node); err != nil {
-			return err
-		}
-		if err := lives(ctx, tx, own); err != nil {
-			return err
-		}
-		if err := queries(ctx, tx, joinShareSQL); err != nil {
-			return err
-		}
-		if gone, err := stands(ctx, tx, lockBeatSQL, node, beat); gone || err != nil {
-			return err
-		}
-		return remove(ctx, tx, node, own)
+		return bury(ctx, tx, own, node, beat)
 	})
 	s.waker.all()
 	return err
+}
+
+// bury ends a node whose counter stands at beat, for another one; 0 is for none.
+func bury(ctx context.Context, tx pgx.Tx, own, node store.NodeKey, beat int64) error {
+	// Its sessions are ended only once it is clear that it may be dead. Should it live
+	// all the same, that costs it a moment.
+	if gone, err := stands(ctx, tx, beatOfSQL, node, beat); gone || err != nil {
+		return err
+	}
+	fence, err := first(ctx, tx, pgx.RowTo[int64], fenceOfSQL, node)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, endSessionsSQL, fence); err != nil {
+		return err
+	}
+	if err := fences(ctx, tx, own, node); err != nil {
+		return err
+	}
+	if own != 0 {
+		if err := lives(ctx, tx, own); err != nil {
+			return err
+		}
+	}
+	if err := queries(ctx, tx, joinShareSQL); err != nil {
+		return err
+	}
+	if gone, err := stands(ctx, tx, lockBeatSQL, node, beat); gone || err != nil {
+		return err
+	}
+	return remove(ctx, tx, node, own)
 }
 
 // fences takes the share of the own one and the other alone, in the order of their keys:
@@ -255,6 +270,9 @@ func (s *Store) Bury(ctx context.Context, node store.NodeKey, beat int64) error 
 func fences(ctx context.Context, tx pgx.Tx, own, other store.NodeKey) error {
 	queries := map[store.NodeKey]string{own: shareSQL, other: aloneSQL}
 	for _, key := range []store.NodeKey{min(own, other), max(own, other)} {
+		if key == 0 {
+			continue
+		}
 		if _, err := tx.Exec(ctx, queries[key], key); err != nil {
 			return err
 		}

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"regexp"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/neohook/neohook/store/internal/migration"
 )
 
 // DefaultSchema is where the tables are unless Options says otherwise.
@@ -23,6 +27,10 @@ type Options struct {
 	// MaxConns bounds the connections, 4 or more; 0 is 16. "pool_max_conns" in the address
 	// does the same.
 	MaxConns int
+	// Migrate has Open migrate a schema of an older version, as the function Migrate does.
+	Migrate bool
+	// Logger is told what migrating waits for; nil discards it.
+	Logger *slog.Logger
 }
 
 var schemaName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -45,18 +53,27 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MaxConns != 0 && o.MaxConns < minConns {
 		return o, fmt.Errorf("postgres: MaxConns is %d, and must be %d or more, or 0 for %d", o.MaxConns, minConns, defaultConns)
 	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return o, nil
 }
 
 // Open connects to a database, "postgres://user@host/name" or another form that libpq
-// takes, and brings its schema up to date if it is new. A schema of an older version is
-// refused: Migrate it first. So is one of a newer version, and a server before 14.
+// takes, and makes its schema if it has none. A schema of an older version is refused with
+// an *OlderSchemaError unless Options say that it is to be migrated; where somebody else
+// migrates it, that is waited for. One of a newer version is taken where it works with this
+// program, and else refused with a *NewerSchemaError. So is a server before 14.
 func Open(ctx context.Context, address string, opts Options) (*Store, error) {
-	s, err := connect(ctx, address, opts)
+	return openKnowing(ctx, address, opts, migrations)
+}
+
+func openKnowing(ctx context.Context, address string, opts Options, files fs.FS) (*Store, error) {
+	s, err := connect(ctx, address, opts, files)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkSchema(ctx); err != nil {
+	if err := s.checkSchema(ctx, opts.Migrate); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -68,10 +85,14 @@ func Open(ctx context.Context, address string, opts Options) (*Store, error) {
 // grown. Compiling statements costs more than it brings where each finds a few rows.
 const planning = `SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_sort = off; SET enable_incremental_sort = off; SET jit = off`
 
-func connect(ctx context.Context, address string, opts Options) (*Store, error) {
+func connect(ctx context.Context, address string, opts Options, files fs.FS) (*Store, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	known, err := migration.Read(files)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
@@ -95,7 +116,7 @@ func connect(ctx context.Context, address string, opts Options) (*Store, error) 
 	if config.PingTimeout == 0 {
 		config.PingTimeout = connecting
 	}
-	s := &Store{schema: opts.Schema}
+	s := &Store{schema: opts.Schema, migrations: known, presumedDead: presumedDead, log: opts.Logger}
 	// A process that is held up in a transaction must not hold up others for long. And
 	// statement_timeout would end the wait for a standby, with an answer as if it had come.
 	settings := "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '10s'; " + planning + "; SET search_path TO " + pgx.Identifier{opts.Schema}.Sanitize()

@@ -2,15 +2,21 @@ package postgres
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/neohook/neohook/store/internal/migration"
 )
 
 // Store is a store.Store in one schema of a PostgreSQL database. Open makes one.
 type Store struct {
 	pool       *pgxpool.Pool
 	schema     string
+	migrations []migration.Migration // that the program knows
+	log        *slog.Logger
 	member     membership
 	heard      horizon // of the signals for the handle's node
 	posted     horizon // of all signals
@@ -23,6 +29,10 @@ type Store struct {
 	rangeNotes rangeNotes
 	expunged   expunged
 	closed     atomic.Bool
+
+	// presumedDead is how long the counter of a node of an older program stands still until
+	// migrating passes over it.
+	presumedDead time.Duration
 }
 
 // Close waits for what is under way and releases the connections; a second call does

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/neohook/neohook/store"
@@ -19,6 +20,11 @@ func OpenSmall(ctx context.Context, path string, ledgerSize int) (*Store, error)
 	s.withWriter(func(w *writer) { w.ledgerSize = ledgerSize })
 	s.FoldInSmallSteps()
 	return s, s.Script(ctx, "PRAGMA synchronous = OFF")
+}
+
+// OpenKnowing is Open of a program that has these migrations.
+func OpenKnowing(ctx context.Context, path string, files fs.FS) (*Store, error) {
+	return open(ctx, path, files)
 }
 
 func (s *Store) withWriter(use func(*writer)) {

@@ -11,40 +11,50 @@ import (
 	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/neohook/neohook/store/internal/migration"
 )
 
 // ErrInUse is returned by Open where another process, or another Store of this one, has
 // the folder.
 var ErrInUse = errors.New("in use by another process")
 
-// NewerSchemaError is returned by Open for a database that a newer version has made or
-// migrated. Nothing was changed.
+// NewerSchemaError is returned by Open for a database that a newer release has made or
+// migrated, and that this program does not work with. Nothing was changed.
 type NewerSchemaError struct {
-	Path         string
-	Found, Known int // the database's schema version, and the newest that this version knows
+	Path  string
+	Found int // the version of its schema
+	Needs int // the version that programs must know to work with it
+	Known int // the newest version that this program knows
 }
 
-// Error says what to do.
+// Error names the versions and what to do.
 func (e *NewerSchemaError) Error() string {
-	return fmt.Sprintf("%s was made by a newer version (its schema is %d, this version knows up to %d): use that version or a newer one",
-		e.Path, e.Found, e.Known)
+	return fmt.Sprintf("%s has a schema of version %d, for programs that know version %d or newer, and this program knows %d: use a newer release",
+		e.Path, e.Found, e.Needs, e.Known)
 }
 
 // Open opens the store in the database file at path, whose folder must exist; the file
-// is made if it does not, readable by its owner only, and migrated. Until Close the
-// folder belongs to this Store: another Open of the same folder returns ErrInUse.
+// is made if it does not, readable by its owner only, and migrated to the newest version of
+// its schema that the program knows. One that is newer, and works with the program, is left
+// as it is. Until Close the folder belongs to this Store: another Open of the same folder
+// returns ErrInUse.
 //
 // Other errors are *NewerSchemaError, and one that says what is wrong with the path.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
+	s, err := open(ctx, path, migrations)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string) (_ *Store, err error) {
+func open(ctx context.Context, path string, files fs.FS) (_ *Store, err error) {
 	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	known, err := migration.Read(files)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +69,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 		scrubs:  scrubs{turn: make(chan struct{}, 1)},
 		closing: make(chan struct{}),
 	}
-	if err := s.connect(ctx); err != nil {
+	if err := s.connect(ctx, known); err != nil {
 		_ = lock.Close()
 		return nil, explain(path, err)
 	}
@@ -88,11 +98,11 @@ func lockFolder(folder string) (_ *os.File, err error) {
 }
 
 // connect makes and migrates the database as needed and opens all connections to it.
-func (s *Store) connect(ctx context.Context) (err error) {
+func (s *Store) connect(ctx context.Context, known []migration.Migration) (err error) {
 	if err := createFile(s.path); err != nil {
 		return err
 	}
-	w := newWriter(s.path)
+	w := newWriter(s.path, known)
 	if err := w.connect(ctx); err != nil {
 		return err
 	}

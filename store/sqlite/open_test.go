@@ -4,11 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/neohook/neohook/store/sqlite"
 )
@@ -109,31 +111,63 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-func TestOpenRefusesANewerSchema(t *testing.T) {
+// knowing are the migrations of the program, and further ones that it works with from a
+// version on.
+func knowing(t *testing.T, worksFrom ...int) fstest.MapFS {
+	t.Helper()
+	files := fstest.MapFS{}
+	entries, err := os.ReadDir("migration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		text, err := os.ReadFile(filepath.Join("migration", entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["migration/"+entry.Name()] = &fstest.MapFile{Data: text}
+	}
+	for _, from := range worksFrom {
+		n := len(files) + 1
+		text := fmt.Sprintf("-- Works with programs that know version %d.\n\n-- Step: it.\nALTER TABLE tenant ADD COLUMN added_%d TEXT;\n", from, n)
+		files[fmt.Sprintf("migration/%04d_further.sql", n)] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return files
+}
+
+func TestOpenRefusesANewerSchemaUnlessItWorksWithIt(t *testing.T) {
+	known := len(knowing(t))
 	path := filepath.Join(t.TempDir(), "neohook.db")
-	s, err := sqlite.Open(t.Context(), path)
-	if err != nil {
+	use := func(files fstest.MapFS) error {
+		s, err := sqlite.OpenKnowing(t.Context(), path, files)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	}
+	expanded, contracted := knowing(t, known), knowing(t, known, known+1)
+	for _, files := range []fstest.MapFS{knowing(t), expanded, knowing(t), expanded} { // forth, back and forth
+		if err := use(files); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := use(contracted); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	raw(t, path, "PRAGMA user_version = 99")
-	_, err = sqlite.Open(t.Context(), path)
+	_, err := sqlite.Open(t.Context(), path)
 	var newer *sqlite.NewerSchemaError
-	if !errors.As(err, &newer) || newer.Path != path || newer.Found != 99 || newer.Known != 1 {
-		t.Fatalf("%v, want a NewerSchemaError of 99 over 1", err)
+	if !errors.As(err, &newer) || newer.Path != path || newer.Found != known+2 || newer.Needs != known+1 || newer.Known != known {
+		t.Fatalf("%v, want a NewerSchemaError", err)
 	}
-	if want := path + " was made by a newer version"; !strings.Contains(err.Error(), want) {
-		t.Errorf("error %q does not say %q", err, want)
+	for _, want := range []string{path, fmt.Sprint("version ", known+2), fmt.Sprint("knows ", known), "use a newer release"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not say %q", err, want)
+		}
 	}
-	raw(t, path, "PRAGMA user_version = 1") // which is as it was
-	s, err = sqlite.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
+	for _, files := range []fstest.MapFS{expanded, contracted} { // it is as it was
+		if err := use(files); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/neohook/neohook/store"
+	"github.com/neohook/neohook/store/internal/migration"
 )
 
 // writer is the one connection that changes the database, and what it knows without
 // asking. Not safe for concurrent use.
 type writer struct {
 	path  string
+	known []migration.Migration
 	*conn // nil after it failed, until it is needed again
 
 	directory, events, attempts, sends counter
@@ -55,9 +57,9 @@ type writer struct {
 // a run's filter is made for it.
 const defaultLedgerSize = 30_000
 
-func newWriter(path string) *writer {
+func newWriter(path string, known []migration.Migration) *writer {
 	return &writer{
-		path: path, leftovers: make(map[int64]struct{}),
+		path: path, known: known, leftovers: make(map[int64]struct{}),
 		directory: counter{name: "directory"}, events: counter{name: "event"}, attempts: counter{name: "attempt"}, sends: counter{name: "send"},
 		eventSpans: spans{insertSQL: insertEventSpanSQL}, attemptSpans: spans{insertSQL: insertAttemptSpanSQL},
 		historySpans: spans{insertSQL: insertHistorySpanSQL},
@@ -71,7 +73,7 @@ func (w *writer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	version, err := checkSchema(ctx, c, w.path)
+	version, err := checkSchema(ctx, c, w.path, w.known)
 	for _, pragma := range writerPragmas {
 		if err == nil {
 			err = c.script(ctx, pragma)
@@ -81,7 +83,7 @@ func (w *writer) connect(ctx context.Context) error {
 		err = checkLog(ctx, c, w.path)
 	}
 	if err == nil {
-		err = migrate(ctx, c, version)
+		err = migrate(ctx, c, version, w.known)
 	}
 	if err != nil {
 		_ = c.close()

@@ -1,6 +1,8 @@
 -- Neohook's tables on PostgreSQL, version 1. They are made in a schema of their own, which
 -- is the first in the search path here.
 --
+-- Works with programs that know version 1.
+--
 -- Keys are integers from sequences. Instants come from Neohook, durations are
 -- microseconds. What a receiver is given to know, signing keys and custom headers, is
 -- sealed: it can't be read here. Names are compared bytewise.
@@ -456,7 +458,8 @@ CREATE TABLE node (
 	name     text NOT NULL,
 	delivers boolean NOT NULL,
 	watches  text COLLATE "C" NOT NULL, -- an organisation, or none
-	beat     bigint NOT NULL            -- raised to show that it lives
+	beat     bigint NOT NULL,           -- raised to show that it lives
+	knows    integer NOT NULL           -- the newest version of these tables that its program knows
 ) WITH (fillfactor = 20);
 -- The number of the last call that has changed what a node owns.
 CREATE TABLE node_turn (

@@ -1,8 +1,17 @@
 -- Neohook's tables on SQLite, version 1.
 --
+-- Works with programs that know version 1.
+--
 -- Keys are integers that Neohook gives, ascending. Instants are microseconds since 1970,
 -- durations microseconds, lists and maps JSON. What a receiver is given to know, signing
 -- keys and custom headers, is sealed: it can't be read here.
+
+-- The version of these tables is in the file's header (user_version). Here is the one that
+-- programs must know to work with them.
+CREATE TABLE schema_needs (
+	version INTEGER NOT NULL
+) STRICT;
+INSERT INTO schema_needs (version) VALUES (1);
 
 -- From each counter, keys below reserved may be in use: a start goes on from there.
 CREATE TABLE counter (
