@@ -126,7 +126,7 @@ func (h *hearing) act(now time.Time, s *store.Signal) bool {
 	case store.SignalFresh:
 		lanes.RereadFresh(now, s.Tenant, s.Endpoint, s.Event)
 	case store.SignalWaiting:
-		lanes.RereadWaiting(now, s.Tenant, s.Endpoint)
+		lanes.RereadWaiting(now, s.Tenant, s.Endpoint, s.Due)
 	case store.SignalEnded:
 		lanes.DropOf(now, s.Endpoint, s.Event, s.Send)
 	case store.SignalForget:
@@ -157,7 +157,7 @@ func (h *hearing) actAnyway(now time.Time, s *store.Signal) bool {
 	lanes.Review(now, s.Tenant)
 	if s.Endpoint != 0 {
 		lanes.RereadFresh(now, s.Tenant, s.Endpoint, s.Event)
-		lanes.RereadWaiting(now, s.Tenant, s.Endpoint)
+		lanes.RereadWaiting(now, s.Tenant, s.Endpoint, time.Time{})
 	}
 	h.paused = true
 	h.n.jobs.Look()

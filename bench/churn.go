@@ -284,7 +284,7 @@ func (c *churnRun) printWalks(ctx context.Context) error {
 	}{
 		{"lanes", func() error { _, err := c.st.Lanes(ctx, 0, 100); return err }},
 		{"fresh", func() error { _, err := c.st.Fresh(ctx, c.endpoints[0], 0, 100); return err }},
-		{"waiting", func() error { _, err := c.st.Waiting(ctx, c.endpoints[0], 100); return err }},
+		{"waiting", func() error { _, err := c.st.Waiting(ctx, c.endpoints[0], store.Moment{}, 100); return err }},
 		{"due", func() error { _, _, err := c.st.Due(ctx, time.Now(), 100); return err }},
 		{"outbox", func() error { _, err := c.st.Outbox(ctx, 0, 100); return err }},
 		{"sums", func() error {

@@ -17,8 +17,10 @@ type Backlog interface {
 	// (inclusive) upwards and returns the fresh ones among them, ascending. A store that
 	// keeps fresh ones apart examines no others.
 	Fresh(ctx context.Context, endpoint EndpointKey, from EventKey, limit int) (FreshPage, error)
-	// Waiting returns up to limit waiting deliveries of an endpoint, soonest due first.
-	Waiting(ctx context.Context, endpoint EndpointKey, limit int) ([]Open, error)
+	// Waiting returns up to limit waiting deliveries of an endpoint from a place on
+	// (inclusive), soonest due first, by number those due at once. What is before that place
+	// is not examined, and neither is what was and has ended.
+	Waiting(ctx context.Context, endpoint EndpointKey, from Moment, limit int) ([]Open, error)
 	// Payloads returns what is sent for each event, in the order of keys; one that is
 	// gone or has no payload any more is a zero Payload.
 	Payloads(ctx context.Context, keys []EventKey) ([]Payload, error)
@@ -37,6 +39,13 @@ type Open struct {
 	Tried int
 	// RetryAt is when a waiting delivery is due; zero for a fresh one.
 	RetryAt time.Time
+}
+
+// Moment is a place among what waits, which is in the order of when it is due, and of what is
+// due at once in that of its keys: of events, or of sends. The zero Moment is before all.
+type Moment struct {
+	At  time.Time // to the microsecond
+	Key int64
 }
 
 // FreshPage is a part of an endpoint's fresh deliveries.

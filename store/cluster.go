@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ErrBuried is returned by a write whose handle's node has been buried, or has left: it
@@ -163,6 +164,8 @@ type Signal struct {
 	Event    EventKey
 	Send     SendKey
 	Job      JobKey
+	// Due is of SignalWaiting: what it tells of is not due before.
+	Due time.Time
 }
 
 // SignalKind is the kind of a Signal. To act upon a signal twice, or upon one of what has
@@ -177,7 +180,8 @@ const (
 	SignalFresh SignalKind = iota + 1
 	// SignalWaiting tells that Endpoint has deliveries that wait, or sends, or is due to
 	// them at another time: InsertSends, StepJob and Promote, for what they made, and Commit
-	// for a delivery or send that goes on waiting. One for each endpoint in a transaction.
+	// for a delivery or send that goes on waiting. One for each endpoint in a transaction,
+	// with the soonest Due.
 	SignalWaiting
 	// SignalEnded tells that the delivery of Event at Endpoint has ended, or, where Send is
 	// not 0, that Send: Commit, Cancel and StepJob. One for each.

@@ -46,9 +46,10 @@ type Sends interface {
 	InsertSends(ctx context.Context, now time.Time, sends []Send, openings []Opening, once *Once) (keys []SendKey, opened []bool, err error)
 	// Send returns an open send, or ErrNotFound.
 	Send(ctx context.Context, key SendKey) (Send, error)
-	// SendsOf returns up to limit open sends to an endpoint, soonest due first.
-	// Backlog.Lanes lists an endpoint that has some.
-	SendsOf(ctx context.Context, endpoint EndpointKey, limit int) ([]Send, error)
+	// SendsOf returns up to limit open sends to an endpoint from a place on (inclusive),
+	// soonest due first, by key those due at once. What is before that place is not
+	// examined. Backlog.Lanes lists an endpoint that has some.
+	SendsOf(ctx context.Context, endpoint EndpointKey, from Moment, limit int) ([]Send, error)
 	// Cancel ends the open deliveries among these as Cancelled for CancelAsked, in one
 	// transaction, and says of which it did. Sends of the same events go on. Announcements
 	// are put into the outbox for each delivery that it ended, about it and the About.Tenant

@@ -28,7 +28,7 @@ type Sender interface {
 // Backlog is what of a store is not in memory; see store.Backlog and store.Sends.
 type Backlog interface {
 	store.Backlog
-	SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error)
+	SendsOf(ctx context.Context, endpoint store.EndpointKey, from store.Moment, limit int) ([]store.Send, error)
 }
 
 // Endpoints knows how endpoints want to be sent to.

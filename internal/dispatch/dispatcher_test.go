@@ -54,18 +54,18 @@ func (s *shelf) Fresh(_ context.Context, _ store.EndpointKey, from store.EventKe
 	return page, nil
 }
 
-func (s *shelf) Waiting(_ context.Context, _ store.EndpointKey, limit int) ([]store.Open, error) {
+func (s *shelf) Waiting(_ context.Context, _ store.EndpointKey, from store.Moment, limit int) ([]store.Open, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waiting := slices.DeleteFunc(slices.Clone(s.open), func(o store.Open) bool { return o.Tried == 0 })
+	waiting := slices.DeleteFunc(slices.Clone(s.open), func(o store.Open) bool { return o.Tried == 0 || o.RetryAt.Before(from.At) })
 	slices.SortFunc(waiting, func(a, b store.Open) int { return a.RetryAt.Compare(b.RetryAt) })
 	return waiting[:min(limit, len(waiting))], nil
 }
 
-func (s *shelf) SendsOf(_ context.Context, _ store.EndpointKey, limit int) ([]store.Send, error) {
+func (s *shelf) SendsOf(_ context.Context, _ store.EndpointKey, from store.Moment, limit int) ([]store.Send, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sends := slices.Clone(s.sends)
+	sends := slices.DeleteFunc(slices.Clone(s.sends), func(send store.Send) bool { return send.DueAt.Before(from.At) })
 	slices.SortFunc(sends, func(a, b store.Send) int { return a.DueAt.Compare(b.DueAt) })
 	return sends[:min(limit, len(sends))], nil
 }

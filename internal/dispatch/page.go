@@ -27,7 +27,7 @@ func (d *Dispatcher) read(ctx context.Context, request lane.PageRequest) (lane.P
 		}
 		open, page.Next, page.More = fresh.Deliveries, fresh.Next, fresh.More
 	case lane.WaitingPage:
-		waiting, err := d.backlog.Waiting(ctx, request.Endpoint, request.Limit)
+		waiting, err := d.backlog.Waiting(ctx, request.Endpoint, request.Behind, request.Limit)
 		if err != nil {
 			return page, err
 		}
@@ -46,7 +46,7 @@ func (d *Dispatcher) read(ctx context.Context, request lane.PageRequest) (lane.P
 
 // readSends reads a page of sends.
 func (d *Dispatcher) readSends(ctx context.Context, page *lane.Page) error {
-	sends, err := d.backlog.SendsOf(ctx, page.Endpoint, page.Limit)
+	sends, err := d.backlog.SendsOf(ctx, page.Endpoint, page.Behind, page.Limit)
 	if err != nil {
 		return err
 	}

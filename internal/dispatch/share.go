@@ -96,11 +96,11 @@ func (d *Dispatcher) RereadFresh(now time.Time, tenant store.TenantKey, endpoint
 }
 
 // RereadWaiting says that an endpoint may have deliveries that wait, and sends, that were
-// never handed over.
-func (d *Dispatcher) RereadWaiting(now time.Time, tenant store.TenantKey, endpoint store.EndpointKey) {
+// never handed over, none of them due before an instant.
+func (d *Dispatcher) RereadWaiting(now time.Time, tenant store.TenantKey, endpoint store.EndpointKey, due time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.board.RereadWaiting(now, tenant, endpoint)
+	d.board.RereadWaiting(now, tenant, endpoint, due)
 	d.start()
 }
 

@@ -186,7 +186,7 @@ func (f *fixture) judge(t *testing.T, st *sqlite.Store, kind webhook.JobKind) {
 	}
 	for _, ep := range f.endpoints {
 		sends := make(map[store.EventKey]int)
-		for _, send := range must[[]store.Send](t)(st.SendsOf(t.Context(), ep, 1000)) {
+		for _, send := range must[[]store.Send](t)(st.SendsOf(t.Context(), ep, store.Moment{}, 1000)) {
 			sends[send.Event]++
 		}
 		for i, event := range f.events {

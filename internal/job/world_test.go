@@ -259,7 +259,7 @@ func (w *world) attempt(succeeded bool, number int) *store.Attempt {
 // look notes what the job has made, by the store.
 func (w *world) look() {
 	for _, ep := range w.endpoints {
-		open, err := w.st.SendsOf(w.ctx, ep.Key, 1000)
+		open, err := w.st.SendsOf(w.ctx, ep.Key, store.Moment{}, 1000)
 		w.must(err)
 		for _, send := range open {
 			w.sends[send.Key] = send
@@ -299,7 +299,7 @@ func (w *world) settle() {
 	}
 	// Deliveries that the job has opened.
 	for _, ep := range w.endpoints {
-		waiting, err := w.st.Waiting(w.ctx, ep.Key, 1000)
+		waiting, err := w.st.Waiting(w.ctx, ep.Key, store.Moment{}, 1000)
 		w.must(err)
 		for _, open := range waiting {
 			if w.deliveries[store.DeliveryRef{Endpoint: ep.Key, Event: open.Event}] != nil || open.Tried > 0 && w.one(2) {

@@ -96,7 +96,7 @@ func (b *Board) seeks(now time.Time, d *Delivery) bool {
 // await holds something that waits, if it may be held.
 func (b *Board) await(l *lane, d Delivery) {
 	if !l.takesIn() || !l.waits(d.kind()).reaches(d.Due) || !b.hasRoom(l, 0) {
-		l.spill(d.kind(), d.Due)
+		l.spill(d.kind(), d.stands())
 		return
 	}
 	b.hold(l, d)
@@ -226,7 +226,7 @@ func (b *Board) Record(now time.Time, d Delivery, retryAt time.Time) {
 	b.release(l, d)
 	switch {
 	case at == outBefore && !l.left:
-		b.spillAll(l) // something else may have become of it
+		l.spillFrom(beginning) // something else may have become of it
 	case at == out && !retryAt.IsZero():
 		d.Tried++
 		d.Due, d.Payload = retryAt, nil
@@ -352,8 +352,8 @@ func (b *Board) configure(l *lane, settings Settings) {
 		l.retries.unripen(b.now)
 		l.sends.unripen(b.now)
 	}
-	if settings.Ordered && !l.settings.Ordered && !l.retries.horizon.IsZero() {
-		l.spill(WaitingPage, b.now) // is there still something that others must wait for?
+	if settings.Ordered && !l.settings.Ordered && !l.retries.horizon.none() {
+		l.spill(WaitingPage, horizon{due: b.now}) // is there still something that others must wait for?
 	}
 	l.settings = settings
 	l.ripen(b.now)

@@ -21,8 +21,8 @@ func (b *Board) Drop(now time.Time, endpoint store.EndpointKey, event store.Even
 	}
 	switch at, held := l.held[of]; {
 	case !held:
-		if l.settings.Ordered && !l.retries.horizon.IsZero() {
-			l.spill(WaitingPage, b.now) // it may have been the one that others wait for
+		if l.settings.Ordered && !l.retries.horizon.none() {
+			l.spill(WaitingPage, horizon{due: b.now}) // it may have been the one that others wait for
 		}
 	case at == queued:
 		l.held[of] = queuedNoMore

@@ -25,8 +25,8 @@ func (b *Board) Forget(now time.Time, tenant store.TenantKey, gone func(store.Ev
 				l.held[of] = outNoMore
 			}
 		}
-		if l.settings.Ordered && !l.retries.horizon.IsZero() {
-			l.spill(WaitingPage, b.now) // it may have been what others wait for
+		if l.settings.Ordered && !l.retries.horizon.none() {
+			l.spill(WaitingPage, horizon{due: b.now}) // it may have been what others wait for
 		}
 		b.settle(l)
 	}

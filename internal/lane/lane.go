@@ -10,7 +10,7 @@ import (
 // lane is an endpoint's open deliveries and sends.
 //
 // Each of them is either in held, or only in the store; and then it is fresh with a number
-// of at least from, while behind, or waits and is not due before the horizon of its kind.
+// of at least from, while behind, or waits and is not before the horizon of its kind.
 type lane struct {
 	tenant   store.TenantKey
 	endpoint store.EndpointKey
@@ -89,8 +89,8 @@ type pageInFlight struct {
 	recorded map[ref]struct{}
 	// skipped is the lowest number that went to the store alone meanwhile; 0 is none.
 	skipped store.EventKey
-	// spilled is the soonest due time of its kind that went to the store alone meanwhile.
-	spilled time.Time
+	// spilled is the first of its kind that went to the store alone meanwhile.
+	spilled horizon
 	// gone says of which events nothing is open any more since meanwhile, or is to be read
 	// again.
 	gone []func(store.EventKey) bool
@@ -110,7 +110,7 @@ func (l *lane) hasDelivery() bool {
 		return false
 	}
 	// What waits came first.
-	return l.retries.due.len() > 0 || (l.fresh.len() > 0 && len(l.retries.waiting) == 0 && l.retries.horizon.IsZero())
+	return l.retries.due.len() > 0 || (l.fresh.len() > 0 && len(l.retries.waiting) == 0 && l.retries.horizon.none())
 }
 
 // hasNext says whether there is something to send next. Sends are outside the order, but
@@ -234,12 +234,12 @@ func (l *lane) waits(kind PageKind) *waits {
 	return &l.retries
 }
 
-// spill notes that something that waits is in the store alone.
-func (l *lane) spill(kind PageKind, due time.Time) {
+// spill notes that something that waits is in the store alone, and not before a place.
+func (l *lane) spill(kind PageKind, at horizon) {
 	w := l.waits(kind)
-	w.horizon = sooner(w.horizon, due)
+	w.horizon = w.horizon.sooner(at)
 	if l.page != nil && l.page.kind == kind {
-		l.page.spilled = sooner(l.page.spilled, due)
+		l.page.spilled = l.page.spilled.sooner(at)
 	}
 }
 
@@ -262,7 +262,7 @@ func (l *lane) nextWake(now time.Time) time.Time {
 
 // idle says that there is nothing to send and nothing under way.
 func (l *lane) idle() bool {
-	return len(l.held) == 0 && !l.behind && l.retries.horizon.IsZero() && l.sends.horizon.IsZero() &&
+	return len(l.held) == 0 && !l.behind && l.retries.horizon.none() && l.sends.horizon.none() &&
 		l.page == nil && !l.wanted && !l.crowded && !l.queued
 }
 

@@ -37,6 +37,8 @@ type PageRequest struct {
 	Kind     PageKind
 	// From is the lowest number wanted of a FreshPage.
 	From store.EventKey
+	// Behind is the first place wanted of the other kinds.
+	Behind store.Moment
 	// Limit is the most deliveries.
 	Limit int
 	// Bytes is the most of payloads to bring along; further deliveries come without.
@@ -85,7 +87,9 @@ func (b *Board) TakePage() (PageRequest, bool) {
 			l.lastPage = kind
 		}
 		if kind == WaitingPage || kind == SendPage {
-			request.Limit += l.waits(kind).held // those may come first, and are no news
+			w := l.waits(kind)
+			request.Behind = store.Moment{At: w.horizon.due, Key: w.horizon.key}
+			request.Limit += w.behind() // those may come first, and are no news
 		}
 		return request, true
 	}
@@ -177,7 +181,7 @@ func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
 	w := l.waits(page.Kind)
 	w.horizon = during.spilled
 	if page.More {
-		w.horizon = sooner(w.horizon, page.Deliveries[len(page.Deliveries)-1].Due)
+		w.horizon = w.horizon.sooner(page.Deliveries[len(page.Deliveries)-1].stands())
 	}
 	taken := 0
 	for _, d := range page.Deliveries {
@@ -185,7 +189,7 @@ func (b *Board) putWaiting(l *lane, during *pageInFlight, page Page) {
 			continue
 		}
 		if taken == b.limits.Page { // those held at the asking have made way for more
-			w.horizon = sooner(w.horizon, d.Due)
+			w.horizon = w.horizon.sooner(d.stands())
 			break
 		}
 		taken++

@@ -36,6 +36,13 @@ func (q *queue[T]) peek() T { return q.ring[q.head] }
 // last returns the newest item; there must be one.
 func (q *queue[T]) last() T { return q.ring[(q.head+q.size-1)%len(q.ring)] }
 
+// each gives every item to do, the oldest first.
+func (q *queue[T]) each(do func(*T)) {
+	for i := range q.size {
+		do(&q.ring[(q.head+i)%len(q.ring)])
+	}
+}
+
 // trim removes items from the front up to the first that keep says yes to.
 func (q *queue[T]) trim(keep func(*T) bool) {
 	for q.size > 0 && !keep(&q.ring[q.head]) {

@@ -22,9 +22,13 @@ func (b *Board) RereadFresh(now time.Time, tenant store.TenantKey, endpoint stor
 }
 
 // RereadWaiting says that an endpoint may have deliveries that wait, and sends, in the store
-// that were never handed over.
-func (b *Board) RereadWaiting(now time.Time, tenant store.TenantKey, endpoint store.EndpointKey) {
-	b.reread(now, tenant, endpoint, b.spillAll)
+// that were never handed over, none of them due before an instant.
+func (b *Board) RereadWaiting(now time.Time, tenant store.TenantKey, endpoint store.EndpointKey, due time.Time) {
+	at := beginning
+	if !due.IsZero() {
+		at.due = sooner(due, now).Truncate(time.Microsecond) // what is due later may keep others waiting until then
+	}
+	b.reread(now, tenant, endpoint, func(l *lane) { l.spillFrom(at) })
 }
 
 // Review is for where nobody knows what of a tenant is open: all that is held is let go of,
@@ -53,13 +57,13 @@ func (b *Board) reread(now time.Time, tenant store.TenantKey, endpoint store.End
 
 func (b *Board) recoverAll(l *lane) {
 	l.skip(lowest)
-	b.spillAll(l)
+	l.spillFrom(beginning)
 }
 
-// spillAll notes that what waits is to be read, sends too.
-func (b *Board) spillAll(l *lane) {
-	l.spill(WaitingPage, b.now)
-	l.spill(SendPage, b.now)
+// spillFrom notes that what waits is to be read from a place on, sends too.
+func (l *lane) spillFrom(at horizon) {
+	l.spill(WaitingPage, at)
+	l.spill(SendPage, at)
 }
 
 // skipFrom notes that fresh deliveries, from a number upwards, are to be read, and lets go
@@ -87,5 +91,5 @@ func (b *Board) comeBack(l *lane, d *Delivery) {
 	case d.Send == 0 && d.Tried == 0: // fresh in the store, and waits here since it was postponed
 		b.skipFrom(l, lowest)
 	}
-	b.spillAll(l)
+	l.spillFrom(beginning)
 }

@@ -215,8 +215,10 @@ func (w *world) acceptElsewhere() {
 func (w *world) openElsewhere() {
 	ep := w.anyEndpoint()
 	var made []*row
+	var soonest time.Time
 	for range 1 + w.rand.IntN(3) {
 		r := &row{due: w.soon()}
+		soonest = sooner(soonest, r.due)
 		var of ref
 		if w.rand.IntN(2) == 0 {
 			w.next++
@@ -235,7 +237,7 @@ func (w *world) openElsewhere() {
 		for _, r := range made {
 			r.told = true
 		}
-		w.board.RereadWaiting(w.now, w.tenants[ep], ep)
+		w.board.RereadWaiting(w.now, w.tenants[ep], ep, soonest)
 	})
 }
 

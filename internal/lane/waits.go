@@ -10,12 +10,46 @@ import (
 type waits struct {
 	due     queue[Delivery] // their time has come
 	waiting byDue
-	horizon time.Time // from then on they are in the store alone; zero: none is
-	held    int       // of them, those that are given out included
+	horizon horizon // from there on they are in the store alone
+	held    int     // of them, those that are given out included
+}
+
+// horizon is a place among what waits, in the order of due times and, at one of them, of
+// keys; see store.Moment. The zero horizon is behind all.
+type horizon struct {
+	due time.Time // in the store's precision
+	key int64
+}
+
+// beginning is a horizon that nothing is before.
+var beginning = horizon{due: time.Unix(0, 0)}
+
+func (h horizon) none() bool { return h.due.IsZero() }
+
+// sooner returns the one of two that comes first.
+func (h horizon) sooner(other horizon) horizon {
+	switch {
+	case h.none():
+		return other
+	case other.none():
+		return h
+	case cmp.Or(h.due.Compare(other.due), cmp.Compare(h.key, other.key)) < 0:
+		return h
+	}
+	return other
+}
+
+// stands is where a delivery is among what waits.
+func (d *Delivery) stands() horizon {
+	key := int64(d.Event)
+	if d.Send != 0 {
+		key = int64(d.Send)
+	}
+	return horizon{d.Due.Truncate(time.Microsecond), key}
 }
 
 // reaches says that what is due then may be held: nothing before it is in the store alone.
-func (w *waits) reaches(due time.Time) bool { return w.horizon.IsZero() || due.Before(w.horizon) }
+func (w *waits) reaches(due time.Time) bool { return w.horizon.none() || due.Before(w.horizon.due) }
 
 // ripen moves those whose time has come, or all.
 func (w *waits) ripen(now time.Time, all bool) {
@@ -42,15 +76,31 @@ func (w *waits) nextWake(now time.Time, all bool) (wake time.Time) {
 	if len(w.waiting) > 0 {
 		wake = w.waiting[0].Due
 	}
-	if w.horizon.After(now) && !all {
-		wake = sooner(wake, w.horizon)
+	if w.horizon.due.After(now) && !all {
+		wake = sooner(wake, w.horizon.due)
 	}
 	return wake
 }
 
 // wantsPage says that what is in the store alone may come due.
 func (w *waits) wantsPage(now time.Time, all bool, rows int) bool {
-	return !w.horizon.IsZero() && (all || !w.horizon.After(now)) && w.due.len() < rows
+	return !w.horizon.none() && (all || !w.horizon.due.After(now)) && w.due.len() < rows
+}
+
+// behind counts what is held and may come with a page from the horizon on: what is given out
+// does not say.
+func (w *waits) behind() int {
+	n := w.held - w.due.len() - len(w.waiting)
+	count := func(d *Delivery) {
+		if d.stands().sooner(w.horizon) == w.horizon {
+			n++
+		}
+	}
+	w.due.each(count)
+	for i := range w.waiting {
+		count(&w.waiting[i])
+	}
+	return n
 }
 
 // trim removes the first of them up to one that keep says yes to.

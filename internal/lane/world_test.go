@@ -1,6 +1,7 @@
 package lane
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -569,7 +570,7 @@ func (w *world) readPage(request PageRequest) Page {
 		return page
 	}
 	for of, r := range w.rows[request.Endpoint] {
-		if !r.dropped && !r.due.IsZero() && r.send == (request.Kind == SendPage) {
+		if !r.dropped && !r.due.IsZero() && r.send == (request.Kind == SendPage) && !comesBefore(of, r, request.Behind) {
 			page.Deliveries = append(page.Deliveries, w.stands(&request, of, r))
 		}
 	}
@@ -577,12 +578,19 @@ func (w *world) readPage(request PageRequest) Page {
 		if order := a.Due.Compare(b.Due); order != 0 {
 			return order
 		}
-		return int(b.ref() - a.ref()) // any order will do
+		return cmp.Compare(abs(a.ref()), abs(b.ref()))
 	})
 	page.More = len(page.Deliveries) >= request.Limit
 	page.Deliveries = page.Deliveries[:min(len(page.Deliveries), request.Limit)]
 	return page
 }
+
+func comesBefore(of ref, r *row, from store.Moment) bool {
+	due := r.due.Truncate(time.Microsecond)
+	return cmp.Or(due.Compare(from.At), cmp.Compare(int64(abs(of)), from.Key)) < 0
+}
+
+func abs(of ref) ref { return max(of, -of) }
 
 func (w *world) readFresh(page *Page) {
 	rows := w.rows[page.Endpoint]

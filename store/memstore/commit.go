@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -165,7 +166,7 @@ func (db *state) carryOut(o *store.Outcome, now time.Time) bool {
 		return true
 	}
 	d.State, d.RetryAt = webhook.Waiting, instant(o.RetryAt)
-	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: o.Tenant, Endpoint: o.Endpoint})
+	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: o.Tenant, Endpoint: o.Endpoint, Due: d.RetryAt})
 	return true
 }
 
@@ -258,17 +259,22 @@ func (s *Store) Fresh(ctx context.Context, ep store.EndpointKey, from store.Even
 }
 
 // Waiting returns an endpoint's waiting deliveries, soonest due first.
-func (s *Store) Waiting(ctx context.Context, ep store.EndpointKey, limit int) ([]store.Open, error) {
+func (s *Store) Waiting(ctx context.Context, ep store.EndpointKey, from store.Moment, limit int) ([]store.Open, error) {
 	return get(ctx, s, "Waiting", func(db *state) ([]store.Open, error) {
 		var waiting []store.Open
 		for _, open := range db.open(ep) {
-			if db.deliveries[ep][open.Event].State == webhook.Waiting {
+			if db.deliveries[ep][open.Event].State == webhook.Waiting && reached(from, open.RetryAt, int64(open.Event)) {
 				waiting = append(waiting, open)
 			}
 		}
 		slices.SortStableFunc(waiting, func(a, b store.Open) int { return a.RetryAt.Compare(b.RetryAt) })
 		return waiting[:min(limit, len(waiting))], nil
 	})
+}
+
+// reached says that what waits is not before a place.
+func reached(from store.Moment, due time.Time, key int64) bool {
+	return cmp.Or(due.Compare(instant(from.At)), cmp.Compare(key, from.Key)) >= 0
 }
 
 // Payloads returns what is sent for each event, in the order of keys.

@@ -48,7 +48,7 @@ func (db *state) insertSend(send *store.Send) store.SendKey {
 	stored.Key, stored.Tenant, stored.Tried = store.SendKey(db.lastSend), db.endpoints[send.Endpoint].Tenant, 0
 	stored.DueAt = instant(send.DueAt)
 	db.sends[stored.Key] = &stored
-	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: stored.Tenant, Endpoint: stored.Endpoint})
+	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: stored.Tenant, Endpoint: stored.Endpoint, Due: stored.DueAt})
 	return stored.Key
 }
 
@@ -58,7 +58,7 @@ func (db *state) openDelivery(o *store.Opening) bool {
 		return false
 	}
 	db.putDelivery(&store.DeliveryRecord{Endpoint: o.Endpoint, Event: o.Event, State: webhook.Waiting, RetryAt: instant(o.DueAt)})
-	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: db.endpoints[o.Endpoint].Tenant, Endpoint: o.Endpoint})
+	db.post(store.Signal{Kind: store.SignalWaiting, Tenant: db.endpoints[o.Endpoint].Tenant, Endpoint: o.Endpoint, Due: instant(o.DueAt)})
 	return true
 }
 
@@ -87,9 +87,9 @@ func (s *Store) Send(ctx context.Context, key store.SendKey) (store.Send, error)
 }
 
 // SendsOf returns an endpoint's open sends, soonest due first.
-func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error) {
+func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, from store.Moment, limit int) ([]store.Send, error) {
 	return get(ctx, s, "SendsOf", func(db *state) ([]store.Send, error) {
-		found := db.sendsOf(endpoint)
+		found := slices.DeleteFunc(db.sendsOf(endpoint), func(send store.Send) bool { return !reached(from, send.DueAt, int64(send.Key)) })
 		return found[:min(limit, len(found))], nil
 	})
 }
@@ -125,7 +125,7 @@ func (db *state) recordSend(o *store.Outcome, now time.Time) bool {
 			db.post(store.Signal{Kind: store.SignalEnded, Tenant: o.Tenant, Endpoint: o.Endpoint, Event: o.Event, Send: o.Send})
 		} else {
 			send.Tried, send.DueAt = o.Tried+1, instant(o.RetryAt)
-			db.post(store.Signal{Kind: store.SignalWaiting, Tenant: o.Tenant, Endpoint: o.Endpoint})
+			db.post(store.Signal{Kind: store.SignalWaiting, Tenant: o.Tenant, Endpoint: o.Endpoint, Due: send.DueAt})
 		}
 	}
 	d := db.deliveries[o.Endpoint][o.Event]

@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/neohook/neohook/store"
 )
@@ -65,8 +66,12 @@ func (db *state) post(s store.Signal) {
 	if s.Kind == store.SignalFresh {
 		same.Event = 0
 	}
+	same.Due = time.Time{}
 	if at, is := p.seen[same]; is {
 		p.all[at].Event = min(p.all[at].Event, s.Event)
+		if s.Due.Before(p.all[at].Due) {
+			p.all[at].Due = s.Due
+		}
 		return
 	}
 	p.seen[same] = len(p.all)

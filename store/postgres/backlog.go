@@ -41,7 +41,7 @@ const (
 			(SELECT event FROM waiting WHERE endpoint = $1 AND event >= $2 AND retry_at IS NULL ORDER BY event LIMIT $3 + 1)
 		) AS fresh ORDER BY event LIMIT $3 + 1`
 	waitingSQL = `SELECT event, tried, retry_at FROM waiting WHERE endpoint = $1 AND retry_at IS NOT NULL
-		ORDER BY retry_at, event LIMIT $2`
+		AND (retry_at, event) >= ($2, $3) ORDER BY retry_at, event LIMIT $4`
 )
 
 // Fresh returns up to limit fresh deliveries of an endpoint. Those that wait are kept
@@ -68,8 +68,8 @@ func scanWaiting(row pgx.CollectableRow) (open store.Open, err error) {
 }
 
 // Waiting returns an endpoint's waiting deliveries, soonest due first.
-func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Open, error) {
-	return readAll(ctx, s, scanWaiting, waitingSQL, endpoint, limit)
+func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, from store.Moment, limit int) ([]store.Open, error) {
+	return readAll(ctx, s, scanWaiting, waitingSQL, endpoint, instant(from.At), from.Key, limit)
 }
 
 const countOpenSQL = `SELECT count(*) FROM (

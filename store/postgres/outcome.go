@@ -310,7 +310,7 @@ func (r *recording) tell(o *store.Outcome, result *result, told *post) {
 		told.of(signal)
 	}
 	if result.waits {
-		told.of(store.Signal{Kind: store.SignalWaiting, Tenant: signal.Tenant, Endpoint: o.Endpoint})
+		told.of(store.Signal{Kind: store.SignalWaiting, Tenant: signal.Tenant, Endpoint: o.Endpoint, Due: o.RetryAt})
 	}
 }
 

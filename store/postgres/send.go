@@ -202,7 +202,7 @@ const (
 	sendColumns = `SELECT send.key, endpoint.tenant, send.endpoint, event, job, retried, tried, due_at
 		FROM send JOIN endpoint ON endpoint.key = send.endpoint `
 	sendSQL       = sendColumns + `WHERE send.key = $1`
-	sendsOfSQL    = sendColumns + `WHERE send.endpoint = $1 ORDER BY due_at, send.key LIMIT $2`
+	sendsOfSQL    = sendColumns + `WHERE send.endpoint = $1 AND (due_at, send.key) >= ($2, $3) ORDER BY due_at, send.key LIMIT $4`
 	countSendsSQL = `SELECT count(*) FROM (SELECT 1 FROM send WHERE endpoint = $1 AND job = 0 LIMIT $2) AS open`
 )
 
@@ -218,8 +218,8 @@ func (s *Store) Send(ctx context.Context, key store.SendKey) (store.Send, error)
 }
 
 // SendsOf returns an endpoint's open sends, soonest due first.
-func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error) {
-	return readAll(ctx, s, scanSend, sendsOfSQL, endpoint, limit)
+func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, from store.Moment, limit int) ([]store.Send, error) {
+	return readAll(ctx, s, scanSend, sendsOfSQL, endpoint, instant(from.At), from.Key, limit)
 }
 
 // CountSends counts an endpoint's open sends that are of no job.

@@ -42,6 +42,9 @@ func (p *post) of(signal store.Signal) {
 	}
 	if at, has := (*places)[signal.Endpoint]; has {
 		p.signals[at].Event = min(p.signals[at].Event, signal.Event)
+		if signal.Due.Before(p.signals[at].Due) {
+			p.signals[at].Due = signal.Due
+		}
 		return
 	}
 	(*places)[signal.Endpoint] = len(p.signals)
@@ -52,7 +55,7 @@ func (p *post) of(signal store.Signal) {
 func (p *post) made(sends []store.Send, keys []store.SendKey) {
 	for i, key := range keys {
 		if key != 0 {
-			p.of(store.Signal{Kind: store.SignalWaiting, Tenant: sends[i].Tenant, Endpoint: sends[i].Endpoint})
+			p.of(store.Signal{Kind: store.SignalWaiting, Tenant: sends[i].Tenant, Endpoint: sends[i].Endpoint, Due: sends[i].DueAt})
 		}
 	}
 }
@@ -61,7 +64,7 @@ func (p *post) made(sends []store.Send, keys []store.SendKey) {
 func (p *post) opened(openings []store.Opening, opened []bool) {
 	for i, is := range opened {
 		if is {
-			p.of(store.Signal{Kind: store.SignalWaiting, Tenant: openings[i].Tenant, Endpoint: openings[i].Endpoint})
+			p.of(store.Signal{Kind: store.SignalWaiting, Tenant: openings[i].Tenant, Endpoint: openings[i].Endpoint, Due: openings[i].DueAt})
 		}
 	}
 }
@@ -99,8 +102,9 @@ func (p *post) cancelled(ctx context.Context, tx pgx.Tx, refs []store.DeliveryRe
 	return nil
 }
 
-const insertSignalsSQL = `INSERT INTO signal (key, kind, bucket, tenant, endpoint, event, send, job)
-	SELECT nextval('signal_key'), * FROM unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
+const insertSignalsSQL = `INSERT INTO signal (key, kind, bucket, tenant, endpoint, event, send, job, due_at)
+	SELECT nextval('signal_key'), * FROM unnest($1::smallint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+		$8::timestamptz[])
 	RETURNING (SELECT node FROM bucket WHERE bucket.bucket = signal.bucket)`
 
 // queue adds the statement that stores the signals, if there are any.
@@ -111,12 +115,13 @@ func (p *post) queue(batch *pgx.Batch) {
 	}
 	kinds, buckets := make([]int16, n), make([]store.Bucket, n)
 	tenants, endpoints, events := make([]store.TenantKey, n), make([]store.EndpointKey, n), make([]store.EventKey, n)
-	sends, jobs := make([]store.SendKey, n), make([]store.JobKey, n)
+	sends, jobs, due := make([]store.SendKey, n), make([]store.JobKey, n), make([]*time.Time, n)
 	for i, signal := range p.signals {
 		kinds[i], buckets[i] = int16(signal.Kind), store.BucketOf(signal.Tenant)
 		tenants[i], endpoints[i], events[i], sends[i], jobs[i] = signal.Tenant, signal.Endpoint, signal.Event, signal.Send, signal.Job
+		due[i] = instantOrNull(signal.Due)
 	}
-	batch.Queue(insertSignalsSQL, kinds, buckets, tenants, endpoints, events, sends, jobs).Query(eachRow(func(rows pgx.Rows) error {
+	batch.Queue(insertSignalsSQL, kinds, buckets, tenants, endpoints, events, sends, jobs, due).Query(eachRow(func(rows pgx.Rows) error {
 		var owner *store.NodeKey // who claims what has none looks by itself
 		err := rows.Scan(&owner)
 		if owner != nil {
@@ -189,13 +194,15 @@ func (p *post) routes(ctx context.Context, tx pgx.Tx, tenant store.TenantKey) er
 }
 
 const (
-	signalsSQL = `SELECT key, kind, tenant, endpoint, event, send, job FROM signal
+	signalsSQL = `SELECT key, kind, tenant, endpoint, event, send, job, due_at FROM signal
 		WHERE key >= $1 AND (node = $2 OR get_bit($3::bytea, bucket) = 1) ORDER BY key LIMIT $4`
 	endSignalsSQL = `DELETE FROM signal WHERE key = ANY($1)`
 )
 
 func scanSignal(row pgx.CollectableRow) (signal store.Signal, err error) {
-	err = row.Scan(&signal.Key, &signal.Kind, &signal.Tenant, &signal.Endpoint, &signal.Event, &signal.Send, &signal.Job)
+	var due *time.Time
+	err = row.Scan(&signal.Key, &signal.Kind, &signal.Tenant, &signal.Endpoint, &signal.Event, &signal.Send, &signal.Job, &due)
+	signal.Due = utcOrZero(due)
 	return signal, err
 }
 

@@ -74,7 +74,7 @@ func promoteForever(t *testing.T, folder string) {
 		}
 		must(s.Promote(t.Context(), now, promotions))
 
-		waiting, err := s.Waiting(t.Context(), crashEndpoint, 2*crashBatch)
+		waiting, err := s.Waiting(t.Context(), crashEndpoint, store.Moment{}, 2*crashBatch)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -124,7 +124,7 @@ func scanOpen(r *row) store.Open {
 const (
 	openSQL    = `SELECT event, tried, retry_at FROM delivery WHERE endpoint = ? AND event >= ? ORDER BY event`
 	waitingSQL = `SELECT event, tried, retry_at FROM delivery WHERE endpoint = ? AND retry_at IS NOT NULL
-		ORDER BY retry_at, event LIMIT ?`
+		AND (retry_at, event) >= (?, ?) ORDER BY retry_at, event LIMIT ?`
 )
 
 // Fresh examines up to limit open deliveries of an endpoint, and returns the fresh ones.
@@ -151,8 +151,8 @@ func (s *Store) Fresh(ctx context.Context, endpoint store.EndpointKey, from stor
 }
 
 // Waiting returns an endpoint's waiting deliveries, soonest due first.
-func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Open, error) {
-	return readAll(ctx, s, scanOpen, waitingSQL, int64(endpoint), int64(limit))
+func (s *Store) Waiting(ctx context.Context, endpoint store.EndpointKey, from store.Moment, limit int) ([]store.Open, error) {
+	return readAll(ctx, s, scanOpen, waitingSQL, int64(endpoint), micros(from.At), from.Key, int64(limit))
 }
 
 // These look for an open one at each endpoint of the tenant, as open ones

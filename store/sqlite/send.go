@@ -78,7 +78,7 @@ const (
 	sendColumns = `SELECT send.key, endpoint.tenant, send.endpoint, event, job, retried, tried, due_at
 	FROM send CROSS JOIN endpoint ON endpoint.key = send.endpoint `
 	sendSQL    = sendColumns + `WHERE send.key = ?`
-	sendsOfSQL = sendColumns + `WHERE send.endpoint = ? ORDER BY due_at, send.key LIMIT ?`
+	sendsOfSQL = sendColumns + `WHERE send.endpoint = ? AND (due_at, send.key) >= (?, ?) ORDER BY due_at, send.key LIMIT ?`
 )
 
 func scanSend(r *row) store.Send {
@@ -95,8 +95,8 @@ func (s *Store) Send(ctx context.Context, key store.SendKey) (store.Send, error)
 }
 
 // SendsOf returns an endpoint's open sends, soonest due first.
-func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, limit int) ([]store.Send, error) {
-	return readAll(ctx, s, scanSend, sendsOfSQL, int64(endpoint), int64(limit))
+func (s *Store) SendsOf(ctx context.Context, endpoint store.EndpointKey, from store.Moment, limit int) ([]store.Send, error) {
+	return readAll(ctx, s, scanSend, sendsOfSQL, int64(endpoint), micros(from.At), from.Key, int64(limit))
 }
 
 const countSendsSQL = `SELECT count(*) FROM (SELECT 1 FROM send INDEXED BY send_alone WHERE endpoint = ? AND job = 0 LIMIT ?)`

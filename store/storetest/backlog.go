@@ -142,14 +142,21 @@ func waitingIsSoonestDueFirst(w *world) {
 		w.record(o)
 	}
 	w.record(w.outcome(tenant, neighbour, keys[5], 0, webhook.Waiting))
-	same(w, "all", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 99)), want[:])
-	same(w, "two", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 2)), want[:2])
+	same(w, "all", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 99)), want[:])
+	same(w, "two", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 2)), want[:2])
+	from := func(place int, key store.EventKey, limit int) []store.Open {
+		return mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{At: want[place].RetryAt, Key: int64(key)}, limit))
+	}
+	same(w, "from one on", from(1, want[1].Event, 99), want[1:])
+	same(w, "from behind one on", from(1, want[1].Event+1, 2), want[2:4])
+	same(w, "from an instant on", from(1, 0, 2), want[1:3])
+	same(w, "from behind all on", from(4, want[4].Event+1, 9), nil)
 
 	again := w.outcome(tenant, ep, want[0].Event, 1, webhook.Waiting)
 	again.RetryAt = w.now.Add(time.Hour)
 	w.record(again)
 	last := store.Open{Event: want[0].Event, Tried: 2, RetryAt: again.RetryAt}
-	same(w, "moved back", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 99)), append(want[1:5:5], last))
+	same(w, "moved back", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 99)), append(want[1:5:5], last))
 }
 
 func payloadsComeInTheOrderOfKeys(w *world) {

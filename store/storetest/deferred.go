@@ -118,7 +118,7 @@ func promotedEventWaitsAtItsEndpoints(w *world) {
 	same(w, "promoted", promoted, []store.Promoted{{Kind: store.Accepted, Endpoints: []store.EndpointKey{a, b}}})
 	for _, ep := range []store.EndpointKey{a, b} {
 		same(w, "delivery", w.delivery(ep, event), store.DeliveryRecord{Endpoint: ep, Event: event, State: webhook.Waiting, RetryAt: due})
-		same(w, "waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 9)), []store.Open{{Event: event, RetryAt: due}})
+		same(w, "waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 9)), []store.Open{{Event: event, RetryAt: due}})
 		same(w, "fresh", mustGet[store.FreshPage](w)(w.Fresh(w.ctx, ep, 0, 9)).Deliveries, nil)
 	}
 	same(w, "lanes", len(mustGet[[]store.Lane](w)(w.Lanes(w.ctx, 0, 9))), 2)

@@ -127,7 +127,7 @@ func backlogSurvivesReopen(w *world, reopen func() *world) {
 	for _, lane := range lanes {
 		found, _ := freshWalk(w, lane.Endpoint, 7)
 		same(w, fmt.Sprint("fresh at ", lane.Endpoint), found, want[lane.Endpoint][1:])
-		waiting := mustGet[[]store.Open](w)(w.Waiting(w.ctx, lane.Endpoint, 9))
+		waiting := mustGet[[]store.Open](w)(w.Waiting(w.ctx, lane.Endpoint, store.Moment{}, 9))
 		same(w, "waiting", waiting, []store.Open{{Event: want[lane.Endpoint][0], Tried: 1, RetryAt: w.now.Add(5 * time.Second)}})
 	}
 }

@@ -216,7 +216,7 @@ func stepIsStoredWithWhatItMakes(w *world) {
 	made := w.step(step)
 	same(w, "opened", made.Opened, []bool{true, false, false})
 	same(w, "cancelled", made.Cancelled, []bool{true, false, false})
-	open := mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, 9))
+	open := mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, store.Moment{}, 9))
 	if len(open) != 2 {
 		w.Fatalf("open sends: %+v", open)
 	}
@@ -249,7 +249,7 @@ func staleStepChangesNothing(w *world) {
 	}
 	unchanged := func(what string) {
 		w.Helper()
-		same(w, what+": sends", len(mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, 9))), 0)
+		same(w, what+": sends", len(mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, store.Moment{}, 9))), 0)
 		same(w, what+": delivery", w.delivery(ep, event).State, webhook.Pending)
 		_, err := w.Delivery(w.ctx, neighbour, event)
 		w.is(what+": opening", err, store.ErrNotFound)

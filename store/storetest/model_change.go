@@ -176,7 +176,7 @@ func (p *pair) ofSend(o *store.Outcome) {
 	send := rapid.SampledFrom(p.sent).Draw(p.T, "send")
 	o.Endpoint, o.Event, o.Send = send.Endpoint, send.Event, send.Key
 	o.Attempt.Trigger = webhook.Manual
-	open, err := p.tested.SendsOf(p.Context(), send.Endpoint, 100)
+	open, err := p.tested.SendsOf(p.Context(), send.Endpoint, store.Moment{}, 100)
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -171,8 +171,8 @@ func (p *pair) compareBacklog(rt *rapid.T) {
 	p.compareOutbox()
 	for _, ep := range p.endpoints {
 		what := fmt.Sprint(" of endpoint ", ep.Key)
-		read(p, "Waiting"+what, func(st store.Store) ([]store.Open, error) { return st.Waiting(p.Context(), ep.Key, 3) })
-		read(p, "SendsOf"+what, func(st store.Store) ([]store.Send, error) { return st.SendsOf(p.Context(), ep.Key, 3) })
+		read(p, "Waiting"+what, func(st store.Store) ([]store.Open, error) { return st.Waiting(p.Context(), ep.Key, store.Moment{}, 3) })
+		read(p, "SendsOf"+what, func(st store.Store) ([]store.Send, error) { return st.SendsOf(p.Context(), ep.Key, store.Moment{}, 3) })
 		read(p, "Fresh"+what, func(st store.Store) ([]store.Open, error) { return p.fresh(st, ep.Key) })
 	}
 }

@@ -43,13 +43,13 @@ func failureMakesItWait(w *world) {
 		w.record(o)
 		same(w, "delivery", w.delivery(ep, event),
 			store.DeliveryRecord{Endpoint: ep, Event: event, State: webhook.Waiting, Tried: tried + 1, RetryAt: o.RetryAt})
-		same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 9)),
+		same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 9)),
 			[]store.Open{{Event: event, Tried: tried + 1, RetryAt: o.RetryAt}})
 		same(w, "Fresh", mustGet[store.FreshPage](w)(w.Fresh(w.ctx, ep, 0, 9)), store.FreshPage{})
 		same(w, "attempts", w.attempts(event), tried+1)
 	}
 	w.record(w.outcome(tenant, ep, event, 3, webhook.Succeeded))
-	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 9)), nil)
+	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 9)), nil)
 	same(w, "tried", w.delivery(ep, event).Tried, 4)
 }
 
@@ -116,7 +116,7 @@ func lateSuccessClosesAnOpenDelivery(w *world) {
 	w.record(w.outcome(tenant, ep, event, 0, webhook.Succeeded))
 	same(w, "delivery", w.delivery(ep, event),
 		store.DeliveryRecord{Endpoint: ep, Event: event, State: webhook.Succeeded, Tried: 3, EndedAt: w.now})
-	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 9)), nil)
+	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 9)), nil)
 	same(w, "attempts", w.attempts(event), 3)
 }
 

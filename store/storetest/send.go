@@ -20,7 +20,7 @@ func (w *world) send(tenant store.TenantKey, ep store.EndpointKey, event store.E
 
 func (w *world) sendsOf(ep store.EndpointKey) []store.Send {
 	w.Helper()
-	return mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, 99))
+	return mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, store.Moment{}, 99))
 }
 
 // sent is the outcome of a Send's attempt.
@@ -83,7 +83,13 @@ func sendsAreSoonestDueFirst(w *world) {
 	}
 	want := []store.Send{due(0, 0, sends[1]), due(0, 0, sends[3]), due(0, 0, sends[5]), due(2, 1, sends[4]), due(3, 1, sends[0]), due(4, 1, sends[2])}
 	same(w, "all", w.sendsOf(ep), want)
-	same(w, "four", mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, 4)), want[:4])
+	from := func(place int, key store.SendKey, limit int) []store.Send {
+		return mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, store.Moment{At: want[place].DueAt, Key: int64(key)}, limit))
+	}
+	same(w, "from one of those due at once on", from(1, want[1].Key, 99), want[1:])
+	same(w, "from an instant on", from(1, 0, 2), want[:2])
+	same(w, "from behind one on", from(3, want[3].Key+1, 9), want[4:])
+	same(w, "four", mustGet[[]store.Send](w)(w.SendsOf(w.ctx, ep, store.Moment{}, 4)), want[:4])
 	count := func(of store.EndpointKey, limit int) int { return mustGet[int](w)(w.CountSends(w.ctx, of, limit)) }
 	same(w, "counted", count(ep, 99), 6)
 	_, _, err := w.InsertSends(w.ctx, w.now, []store.Send{{Tenant: tenant, Endpoint: ep, Event: event, Job: 7, DueAt: w.now}}, nil, nil)
@@ -156,7 +162,7 @@ func openingIsWaitingAndNotTried(w *world) {
 	same(w, "opened", opened, []bool{false, true, false, false})
 	same(w, "delivery", w.delivery(other, event),
 		store.DeliveryRecord{Endpoint: other, Event: event, State: webhook.Waiting, RetryAt: due})
-	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, other, 9)), []store.Open{{Event: event, RetryAt: due}})
+	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, other, store.Moment{}, 9)), []store.Open{{Event: event, RetryAt: due}})
 	same(w, "Fresh", mustGet[store.FreshPage](w)(w.Fresh(w.ctx, other, 0, 9)), store.FreshPage{})
 	same(w, "the open one", w.delivery(ep, event).State, webhook.Pending)
 	same(w, "the ended one", w.delivery(ep, ended).State, webhook.Exhausted)
@@ -207,7 +213,7 @@ func sendThatSucceedsClosesAnOpenDelivery(w *world) {
 	same(w, "sends", w.sendsOf(ep), nil)
 	same(w, "delivery", w.delivery(ep, event),
 		store.DeliveryRecord{Endpoint: ep, Event: event, State: webhook.Succeeded, Tried: 1, EndedAt: w.now})
-	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, 9)), nil)
+	same(w, "Waiting", mustGet[[]store.Open](w)(w.Waiting(w.ctx, ep, store.Moment{}, 9)), nil)
 	same(w, "lanes", mustGet[[]store.Lane](w)(w.Lanes(w.ctx, 0, 9)), nil)
 }
 

@@ -76,8 +76,8 @@ func (s *scene) fresh(ep int, from store.EventKey) store.Signal {
 	return store.Signal{Kind: store.SignalFresh, Tenant: s.tenant, Endpoint: s.ep[ep], Event: from}
 }
 
-func (s *scene) waiting(ep int) store.Signal {
-	return store.Signal{Kind: store.SignalWaiting, Tenant: s.tenant, Endpoint: s.ep[ep]}
+func (s *scene) waiting(ep int, due time.Time) store.Signal {
+	return store.Signal{Kind: store.SignalWaiting, Tenant: s.tenant, Endpoint: s.ep[ep], Due: due}
 }
 
 func (s *scene) ended(ep, event int, send store.SendKey) store.Signal {
@@ -113,9 +113,11 @@ var telling = map[string]func(owner, w *world, s *scene) []store.Signal{
 		return nil
 	},
 	"Commit of outcomes": func(_, w *world, s *scene) []store.Signal {
-		w.record(w.outcome(s.tenant, s.ep[0], s.event[0], 0, webhook.Waiting), w.outcome(s.tenant, s.ep[0], s.event[1], 0, webhook.Waiting),
+		first, second := w.outcome(s.tenant, s.ep[0], s.event[0], 0, webhook.Waiting), w.outcome(s.tenant, s.ep[0], s.event[1], 0, webhook.Waiting)
+		first.RetryAt = second.RetryAt.Add(time.Hour)
+		w.record(first, second,
 			w.outcome(s.tenant, s.ep[1], s.event[0], 0, webhook.Succeeded), w.outcome(s.tenant, s.ep[1], s.event[1], 0, webhook.Exhausted))
-		return []store.Signal{s.waiting(0), s.ended(1, 0, 0), s.ended(1, 1, 0)}
+		return []store.Signal{s.waiting(0, second.RetryAt), s.ended(1, 0, 0), s.ended(1, 1, 0)}
 	},
 	"Commit of an outcome that is only logged": func(_, w *world, s *scene) []store.Signal {
 		w.record(w.outcome(s.tenant, s.ep[0], s.event[0], 3, webhook.Waiting))
@@ -123,8 +125,9 @@ var telling = map[string]func(owner, w *world, s *scene) []store.Signal{
 	},
 	"Commit of a send's failure": func(owner, w *world, s *scene) []store.Signal {
 		send := owner.send(s.tenant, s.ep[0], s.event[0], true)
-		w.record(w.sent(send, 0, webhook.Waiting), w.sent(send, 1, webhook.Exhausted))
-		return []store.Signal{s.waiting(0), s.ended(0, 0, send.Key)}
+		failed := w.sent(send, 0, webhook.Waiting)
+		w.record(failed, w.sent(send, 1, webhook.Exhausted))
+		return []store.Signal{s.waiting(0, failed.RetryAt), s.ended(0, 0, send.Key)}
 	},
 	"Commit of a send's success": func(owner, w *world, s *scene) []store.Signal {
 		send := owner.send(s.tenant, s.ep[0], s.event[0], false)
@@ -140,11 +143,13 @@ var telling = map[string]func(owner, w *world, s *scene) []store.Signal{
 	"InsertSends": func(owner, w *world, s *scene) []store.Signal {
 		event := owner.publish(1, s.tenant)[0]
 		send := store.Send{Tenant: s.tenant, Endpoint: s.ep[0], Event: s.event[0], DueAt: w.now}
-		_, _, err := w.InsertSends(w.ctx, w.now, []store.Send{send, send}, []store.Opening{
+		later := send
+		later.DueAt = w.now.Add(time.Hour)
+		_, _, err := w.InsertSends(w.ctx, w.now, []store.Send{later, send}, []store.Opening{
 			{Tenant: s.tenant, Endpoint: s.ep[1], Event: event, DueAt: w.now}, {Tenant: s.tenant, Endpoint: s.ep[0], Event: s.event[1], DueAt: w.now},
 		}, nil)
 		w.must(err)
-		return []store.Signal{s.waiting(0), s.waiting(1)}
+		return []store.Signal{s.waiting(0, w.now), s.waiting(1, w.now)}
 	},
 	"InsertSends of an opening that is open": func(_, w *world, s *scene) []store.Signal {
 		_, _, err := w.InsertSends(w.ctx, w.now, nil, []store.Opening{{Tenant: s.tenant, Endpoint: s.ep[0], Event: s.event[1], DueAt: w.now}}, nil)
@@ -160,8 +165,9 @@ var telling = map[string]func(owner, w *world, s *scene) []store.Signal{
 	"Promote": func(owner, w *world, s *scene) []store.Signal {
 		owner.deferred(s.tenant, time.Hour)
 		w.now = w.now.Add(2 * time.Hour)
-		w.promote(w.promotion(s.ep[0], s.ep[1]))
-		return []store.Signal{s.waiting(0), s.waiting(1)}
+		promotion := w.promotion(s.ep[0], s.ep[1])
+		w.promote(promotion)
+		return []store.Signal{s.waiting(0, promotion.DueAt), s.waiting(1, promotion.DueAt)}
 	},
 	"CancelEvent": func(owner, w *world, s *scene) []store.Signal {
 		w.must(w.CancelEvent(w.ctx, s.tenant, owner.deferred(s.tenant, time.Hour), w.now))
@@ -175,7 +181,7 @@ var telling = map[string]func(owner, w *world, s *scene) []store.Signal{
 		step.Openings = []store.Opening{{Tenant: s.tenant, Endpoint: s.ep[1], Event: event, DueAt: w.now}}
 		step.Cancels = []store.DeliveryRef{s.ref(1, 1)}
 		w.step(step)
-		return []store.Signal{s.waiting(0), s.waiting(1), s.ended(1, 1, 0)}
+		return []store.Signal{s.waiting(0, w.now), s.waiting(1, w.now), s.ended(1, 1, 0)}
 	},
 	"CancelJob": func(owner, w *world, s *scene) []store.Signal {
 		job := owner.job(s.tenant, 0)

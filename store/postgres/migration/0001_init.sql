@@ -483,5 +483,6 @@ CREATE TABLE signal (
 	endpoint bigint NOT NULL,
 	event    bigint NOT NULL,
 	send     bigint NOT NULL,
-	job      bigint NOT NULL
+	job      bigint NOT NULL,
+	due_at   timestamptz
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
