@@ -60,6 +60,34 @@ func TestNodesSendWhatAnyOfThemHasAccepted(t *testing.T) {
 	})
 }
 
+// TestEventsAreTakenFromTheStartOn has a node that needs several tries to join.
+func TestEventsAreTakenFromTheStartOn(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		handle, adapter := memstore.New().Node(), memadapter.New()
+		tries := 0
+		handle.Faults = func(_ context.Context, operation string, moment memstore.Moment) error {
+			if operation == "Join" && moment == memstore.After && tries < 3 {
+				tries++
+				return store.ErrUnavailable
+			}
+			return nil
+		}
+		eng, stop := startFake(t, handle, adapter, neohook.Options{})
+		createTenant(t, eng, "acme")
+		createEndpoint(t, eng, "acme", webhook.Endpoint{URL: "https://one.example"})
+		const events = 20
+		for range events {
+			publish(t, eng, "acme", `{}`)
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(settle)
+		if got := len(adapter.Requests()); got != events || tries != 3 {
+			t.Errorf("%d requests, want %d; it has tried to join %d times in vain", got, events, tries)
+		}
+		stop()
+	})
+}
+
 func TestNodesKeepTheOrderOfWhatIsPublishedOneAfterAnother(t *testing.T) {
 	inFakeTime(t, func(t *testing.T) {
 		disk := memstore.New()

@@ -104,7 +104,9 @@ type View struct {
 type Cluster interface {
 	// Join makes the handle a new node, which owns no bucket, and returns its key. A node
 	// that the handle has been before leaves first. Where Join ends in an error, the handle
-	// is as after Leave, and a node that was made all the same is buried by others in time.
+	// is as after Leave, or still one that has never joined; and a node that was made all the
+	// same is buried by others in time. No write is refused because of the first Join of a
+	// handle: one that runs meanwhile is stored as before it, or as the node.
 	Join(ctx context.Context, member Member) (NodeKey, error)
 	// Leave ends the handle's node: it owns nothing any more, and further writes of the
 	// handle return ErrBuried. It waits for writes under way. On a handle that is no node, or

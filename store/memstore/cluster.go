@@ -67,6 +67,9 @@ func (db *state) fenced(h *handle) bool {
 // Join makes the handle a new node.
 func (n *Node) Join(ctx context.Context, member store.Member) (store.NodeKey, error) {
 	var key store.NodeKey
+	n.state.mu.Lock()
+	joined := n.as.joined
+	n.state.mu.Unlock()
 	err := n.do(ctx, "Join", func(db *state) error {
 		if db.cluster.nodes[n.as.key] != nil {
 			db.removeNode(n.as.key)
@@ -84,7 +87,7 @@ func (n *Node) Join(ctx context.Context, member store.Member) (store.NodeKey, er
 	if err != nil {
 		n.state.mu.Lock()
 		defer n.state.mu.Unlock()
-		*n.as = handle{joined: true}
+		*n.as = handle{joined: joined}
 		return 0, err
 	}
 	return key, nil

@@ -130,14 +130,14 @@ func (m *membership) idle() bool {
 }
 
 // resign makes the handle none, once the writes under way have ended, and returns the node
-// that may be left of it, or 0.
+// that may be left of it, or 0. One that has never been a node stays so.
 func (m *membership) resign() (former store.NodeKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.key != 0 {
 		m.former = m.key
+		m.become(0, 0)
 	}
-	m.become(0, 0)
 	return m.former
 }
 

@@ -177,14 +177,15 @@ func TestFailedJoinLeavesNoNode(t *testing.T) {
 	for what, after := range map[string]bool{"that was not stored": false, "that was": true} {
 		t.Run(what, func(t *testing.T) {
 			s, proxy := throughProxy(t)
-			for range 2 { // the first one of all, and one of a node
+			for tenant, want := range []error{nil, store.ErrBuried} { // of one that never joined, and of a node
 				cut := proxy.cutAt("commit", after)
 				if _, err := s.Join(t.Context(), store.Member{}); !errors.Is(err, store.ErrCommitUnknown) {
 					t.Fatalf("Join: %v, want that its outcome is unknown", err)
 				}
 				<-cut
-				if err := s.InsertTenant(t.Context(), store.Tenant{Key: 1, Organisation: organisation}, nil); !errors.Is(err, store.ErrBuried) {
-					t.Errorf("InsertTenant: %v, want as after Leave", err)
+				of := store.Tenant{Key: store.TenantKey(tenant + 1), Organisation: organisation}
+				if err := s.InsertTenant(t.Context(), of, nil); !errors.Is(err, want) {
+					t.Errorf("InsertTenant: %v, want %v", err, want)
 				}
 				key, err := s.Join(t.Context(), store.Member{})
 				if err != nil {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ func RunCluster(t *testing.T, open func(*testing.T) func() ClusterStore) {
 		{"BuriedNodeStoresNothing", buriedNodeStoresNothing},
 		{"NothingIsStoredBehindABurial", nothingIsStoredBehindABurial},
 		{"HandleThatNeverJoinedIsNotFenced", handleThatNeverJoinedIsNotFenced},
+		{"FirstJoinRefusesNoWrite", firstJoinRefusesNoWrite},
 		{"LanesAreFoundByBucket", lanesAreFoundByBucket},
 		{"FailingEndpointsAreFoundByBucket", failingEndpointsAreFoundByBucket},
 		{"FailingIsKeptByTheOwner", failingIsKeptByTheOwner},
@@ -420,6 +422,38 @@ func handleThatNeverJoinedIsNotFenced(c *cluster) {
 	other.is("Bury", other.Bury(other.ctx, a.node, a.view().Nodes[0].Beat), store.ErrBuried)
 	same(other.world, "heard by nobody", mustGet[store.Heard](other.world)(other.Signals(other.ctx)), store.Heard{})
 	a.view()
+}
+
+func firstJoinRefusesNoWrite(c *cluster) {
+	a := c.join()
+	tenant := a.tenant()
+	ep := a.endpoint(tenant)
+	accepts := []store.Accept{a.accept(tenant, ep)}
+	stored := 0
+	for range 5 {
+		const few = 3
+		m := c.handle()
+		begun, ended := make(chan struct{}), make(chan struct{})
+		var joined atomic.Bool
+		go func() {
+			defer close(ended)
+			for i := 0; !joined.Load(); i++ {
+				if i == few {
+					close(begun)
+				}
+				if _, err := m.Commit(m.ctx, &store.Batch{Now: m.now, Accepts: accepts}); err != nil {
+					m.Errorf("Commit: %v", err)
+				} else {
+					stored++
+				}
+			}
+		}()
+		<-begun
+		m.rejoin(store.Member{})
+		joined.Store(true)
+		<-ended
+	}
+	same(a.world, "events", len(a.everyEvent(ep)), stored)
 }
 
 func lanesAreFoundByBucket(c *cluster) {
