@@ -171,8 +171,11 @@ func (h *hearing) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, often)
-		err := h.n.cluster.Wake(limited)
+		nudged, err := h.n.cluster.Wake(limited)
 		cancel()
+		if nudged {
+			h.n.outbox.Look() // by the keeper, which this was meant for
+		}
 		if err != nil && ctx.Err() == nil {
 			pause(ctx, often-time.Since(began))
 		}

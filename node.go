@@ -43,6 +43,7 @@ func (e *Engine) assembleNode(cluster store.Cluster) {
 	e.writer.Others = n.hearing
 	e.lanes.Share(dispatch.Share{Holds: n.loop.Holds, LanesIn: cluster.LanesIn})
 	e.jobs.Owns = n.owns
+	e.outbox.Elsewhere = func() { cluster.Nudge(keeperBucket) }
 	e.outbox.Expect()
 }
 

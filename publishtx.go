@@ -31,9 +31,9 @@ type Receipt struct {
 	committed func()
 }
 
-// Committed says that the transaction was committed, so that the event is accepted at once.
-// Where nobody says so, or by another process, that happens within a second. It may be
-// called several times, and returns at once.
+// Committed says that the transaction was committed, so that the event is accepted at once,
+// by whichever node sees to that. Where nobody says so that happens within a second. It may
+// be called several times, and returns at once.
 func (r Receipt) Committed() {
 	if r.committed != nil {
 		r.committed()

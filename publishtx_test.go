@@ -100,6 +100,34 @@ func TestEventOfATransactionIsAcceptedOnceThatIsCommitted(t *testing.T) {
 	})
 }
 
+// One node does the outbox's work for all, and the others tell it.
+func TestEventOfATransactionIsAcceptedAtOnceWhoeverIsTold(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk, adapter := memstore.New(), memadapter.New()
+		var engines []*neohook.Engine
+		for _, role := range []neohook.Role{neohook.RoleAll, neohook.RoleAll, neohook.RoleAPI} {
+			eng, _ := startFake(t, disk.Node(), adapter, neohook.Options{Role: role})
+			engines = append(engines, eng)
+		}
+		time.Sleep(settle)
+		createTenant(t, engines[0], "acme")
+		createEndpoint(t, engines[0], "acme", webhook.Endpoint{URL: "https://hook.example"})
+		keyset, _ := aKeyset()
+		never := must[*neohook.Engine](t)(neohook.New(t.Context(), disk.Node(), neohook.Options{Keyset: keyset, Adapter: adapter}))
+		for i, eng := range append(engines, never) {
+			time.Sleep(time.Minute + 500*time.Millisecond) // between two looks of the one that looks anyway
+			tx := disk.Begin()
+			receipt := publishTx(t, eng, tx, fmt.Sprint(i))[0]
+			commitTx(t, tx)
+			receipt.Committed()
+			time.Sleep(50 * time.Millisecond)
+			if came := payloads(adapter); len(came) != i+1 {
+				t.Errorf("told through node %d, %v came", i, came)
+			}
+		}
+	})
+}
+
 func TestEventOfATransactionIsStoredWithAllThatItIs(t *testing.T) {
 	inFakeTime(t, func(t *testing.T) {
 		st, adapter := memstore.New(), memadapter.New()

@@ -142,9 +142,15 @@ type Cluster interface {
 	AwaitHeard(ctx context.Context, tenant TenantKey) error
 	// Wake returns when there may be something to hear that was posted since the last Wake
 	// of the handle's node returned: by a write of another handle, a few milliseconds after
-	// it. It may return without reason. It may also miss something, as a lost connection
-	// does, so look anyway now and then. One call at a time.
-	Wake(ctx context.Context) error
+	// it. It also returns, and says so, where the node was nudged since. It may return without
+	// reason. It may also miss something, as a lost connection does, so look anyway now and
+	// then. One call at a time.
+	Wake(ctx context.Context) (nudged bool, err error)
+	// Nudge has Wake return at the node that owns a bucket, if there is one, soon: there is
+	// something for it that it looks for by itself. It may be called on a handle that has
+	// never joined, writes nothing, and waits for nothing; that it does not get there is no
+	// error.
+	Nudge(bucket Bucket)
 
 	// LanesIn is Backlog.Lanes for the tenants of some buckets.
 	LanesIn(ctx context.Context, buckets []Bucket, after EndpointKey, limit int) ([]Lane, error)

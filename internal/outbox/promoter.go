@@ -48,6 +48,9 @@ type Parts struct {
 	// Accepted is told of an event of somebody's own that is accepted, and Repeated of one
 	// that was accepted before.
 	Accepted, Repeated func()
+	// Elsewhere, if not nil, tells the Promoter that runs on another node that there may be
+	// something.
+	Elsewhere func()
 	// Announce returns what is to be announced of one that can't be accepted, and Refused is
 	// told of it when it is out of the outbox.
 	Announce func(*store.Announced, Refusal) []store.Announcement
@@ -105,11 +108,16 @@ func (p *Promoter) Added(n int) {
 	p.mu.Lock()
 	p.waiting += n
 	p.during += n
+	running := p.running
 	p.mu.Unlock()
-	p.ring()
+	if !running && p.Elsewhere != nil {
+		p.Elsewhere()
+	}
+	p.Look()
 }
 
-func (p *Promoter) ring() {
+// Look has the outbox looked at soon.
+func (p *Promoter) Look() {
 	select {
 	case p.bell <- struct{}{}:
 	default:
@@ -119,7 +127,7 @@ func (p *Promoter) ring() {
 // Expect says that announcements may be stored from now on of which nobody tells.
 func (p *Promoter) Expect() {
 	if !p.expected.Swap(true) {
-		p.ring() // for a shorter wait
+		p.Look() // for a shorter wait
 	}
 }
 

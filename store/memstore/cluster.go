@@ -49,12 +49,14 @@ func newCluster() cluster {
 
 type node struct {
 	store.Node
-	woken chan struct{}
+	woken, nudged chan struct{}
 }
 
-func (n *node) wake() {
+func (n *node) wake() { ring(n.woken) }
+
+func ring(bell chan struct{}) {
 	select {
-	case n.woken <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 }
@@ -76,7 +78,7 @@ func (n *Node) Join(ctx context.Context, member store.Member) (store.NodeKey, er
 		}
 		db.cluster.lastNode++
 		key = store.NodeKey(db.cluster.lastNode)
-		db.cluster.nodes[key] = &node{Node: store.Node{Key: key, Member: member}, woken: make(chan struct{}, 1)}
+		db.cluster.nodes[key] = &node{Node: store.Node{Key: key, Member: member}, woken: make(chan struct{}, 1), nudged: make(chan struct{}, 1)}
 		*n.as = handle{joined: true, key: key}
 		return db.writeAs(n.as, func(db *state) error {
 			db.postToNodes(store.SignalNodes)

@@ -199,28 +199,40 @@ func (n *Node) AwaitHeard(ctx context.Context, tenant store.TenantKey) error {
 }
 
 // Wake returns when there may be something to hear.
-func (n *Node) Wake(ctx context.Context) error {
-	err := n.do(ctx, "Wake", func(*state) error { return nil })
+func (n *Node) Wake(ctx context.Context) (nudged bool, err error) {
+	err = n.do(ctx, "Wake", func(*state) error { return nil })
 	for err == nil {
-		var woken chan struct{}
+		var woken, nudges chan struct{}
 		var changed <-chan struct{}
 		err = n.apply(func(db *state) error {
 			if self := db.cluster.nodes[n.as.key]; self != nil {
-				woken = self.woken
+				woken, nudges = self.woken, self.nudged
 			}
 			changed = db.settled
 			return nil
 		})
 		if err != nil {
-			return err
+			return false, err
 		}
 		select {
 		case <-woken:
-			return nil
+			return false, nil
+		case <-nudges:
+			return true, nil
 		case <-changed: // it may be another node by now, or be closed
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
-	return err
+	return false, err
+}
+
+// Nudge has Wake return at the node that owns a bucket.
+func (n *Node) Nudge(bucket store.Bucket) {
+	_ = n.apply(func(db *state) error {
+		if owner := db.cluster.nodes[db.cluster.owners[bucket]]; owner != nil {
+			ring(owner.nudged)
+		}
+		return nil
+	})
 }

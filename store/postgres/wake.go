@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,10 +20,12 @@ import (
 type waker struct {
 	config  *pgx.ConnConfig
 	channel string // of all nodes; a node's own has its key behind
+	nudge   string // the statement that nudges
 
 	mu      sync.Mutex
 	targets map[string]struct{}
-	armed   bool // telling will see what is in targets
+	nudges  map[store.Bucket]struct{} // the buckets whose owners are to be
+	armed   bool                      // telling will see what is in targets
 	closed  bool
 	telling sync.WaitGroup
 	mouth   *pgx.Conn // of the one that is telling
@@ -40,7 +44,10 @@ type ear struct {
 func newWaker(config *pgx.ConnConfig, schema string) *waker {
 	name := fnv.New64a() // the name of a channel is cut at 63 bytes
 	_, _ = name.Write([]byte(schema))
-	return &waker{config: config, channel: fmt.Sprintf("neohook_%x", name.Sum64()), targets: make(map[string]struct{})}
+	w := &waker{config: config, channel: fmt.Sprintf("neohook_%x", name.Sum64())}
+	w.nudge = fmt.Sprintf(nudgeSQL, w.channel, nudged, pgx.Identifier{schema, "bucket"}.Sanitize())
+	w.targets, w.nudges = make(map[string]struct{}), make(map[store.Bucket]struct{})
+	return w
 }
 
 // all wakes all nodes.
@@ -63,6 +70,17 @@ func (w *waker) told(p *post) {
 	}
 	for owner := range p.owners {
 		w.wake(w.own(owner))
+	}
+}
+
+// Nudge has Wake return at the node that owns a bucket.
+func (s *Store) Nudge(bucket store.Bucket) {
+	w := s.waker
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.closed {
+		w.nudges[bucket] = struct{}{}
+		w.arm()
 	}
 }
 
@@ -99,20 +117,29 @@ func (w *waker) tell() {
 	for channel := range w.targets {
 		channels = append(channels, channel)
 	}
+	buckets := slices.Collect(maps.Keys(w.nudges))
 	clear(w.targets)
+	clear(w.nudges)
 	w.mu.Unlock()
-	w.say(channels)
+	w.say(channels, buckets)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.armed = false; len(w.targets) > 0 { // in the meantime
+	if w.armed = false; len(w.targets)+len(w.nudges) > 0 { // in the meantime
 		w.arm()
 	}
 }
 
-const notifySQL = `SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS channel`
+const (
+	notifySQL = `SELECT pg_notify(channel, '') FROM unnest($1::text[]) AS channel`
+	// nudgeSQL notifies owners of buckets. %s are the channel of all, what is said, and the
+	// table.
+	nudgeSQL = `SELECT pg_notify('%s_' || node, '%s') FROM %s WHERE bucket = ANY ($1) AND node IS NOT NULL`
+	// nudged is what comes with a notification that is a nudge.
+	nudged = "nudge"
+)
 
-// say notifies channels, and connects first where that is needed.
-func (w *waker) say(channels []string) {
+// say notifies channels and the owners of buckets, and connects first where that is needed.
+func (w *waker) say(channels []string, buckets []store.Bucket) {
 	const most = time.Second
 	ctx, cancel := context.WithTimeout(context.Background(), most) //nolint:forbidigo // of nobody's request
 	defer cancel()
@@ -124,7 +151,14 @@ func (w *waker) say(channels []string) {
 			}
 			w.mouth = conn
 		}
-		if _, err := w.mouth.Exec(ctx, notifySQL, channels); err == nil || !w.mouth.IsClosed() {
+		batch := new(pgx.Batch) // one transaction
+		if len(channels) > 0 {
+			batch.Queue(notifySQL, channels)
+		}
+		if len(buckets) > 0 {
+			batch.Queue(w.nudge, buckets)
+		}
+		if err := w.mouth.SendBatch(ctx, batch).Close(); err == nil || !w.mouth.IsClosed() {
 			return
 		}
 	}
@@ -148,10 +182,10 @@ func (w *waker) close() {
 }
 
 // Wake returns when there may be something to hear.
-func (s *Store) Wake(ctx context.Context) error {
+func (s *Store) Wake(ctx context.Context) (nudged bool, err error) {
 	node, _ := s.member.present()
 	if node == 0 {
-		return store.ErrBuried
+		return false, store.ErrBuried
 	}
 	w := s.waker
 	w.listening.Lock()
@@ -159,16 +193,17 @@ func (s *Store) Wake(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if !w.attend(cancel) {
-		return store.ErrClosed
+		return false, store.ErrClosed
 	}
 	isNew, err := w.listen(ctx, node)
+	nudged = isNew // who knows
 	if err == nil && !isNew {
-		err = w.hear(ctx)
+		nudged, err = w.hear(ctx)
 	}
 	if err != nil && s.closed.Load() {
-		return store.ErrClosed
+		err = store.ErrClosed
 	}
-	return err
+	return nudged, err
 }
 
 // attend has close end the call of Wake, unless it has been called.
@@ -205,23 +240,24 @@ const (
 	answer  = 5 * time.Second
 )
 
-// hear waits for a notification. Those that come with it are for the next call.
-func (w *waker) hear(ctx context.Context) error {
+// hear waits for a notification, and says whether it is a nudge. Those that come with it are
+// for the next call.
+func (w *waker) hear(ctx context.Context) (isNudge bool, err error) {
 	for {
 		waiting, cancel := context.WithTimeout(ctx, silence)
-		_, err := w.ear.conn.WaitForNotification(waiting)
+		heard, err := w.ear.conn.WaitForNotification(waiting)
 		quiet := waiting.Err() != nil
 		cancel()
 		switch {
 		case err == nil:
-			return nil
+			return heard.Payload == nudged, nil
 		case ctx.Err() != nil:
-			return ctx.Err() // the connection goes on listening
+			return false, ctx.Err() // the connection goes on listening
 		case quiet && w.answers(ctx):
 			continue
 		}
 		w.deafen()
-		return translate(err)
+		return false, translate(err)
 	}
 }
 

@@ -56,6 +56,7 @@ func RunCluster(t *testing.T, open func(*testing.T) func() ClusterStore) {
 		{"AwaitHeardDoesNotWaitForNobody", awaitHeardDoesNotWaitForNobody},
 		{"AwaitHeardEndsWithItsContext", awaitHeardEndsWithItsContext},
 		{"WakeFollowsASignal", wakeFollowsASignal},
+		{"NudgeWakesTheOwner", nudgeWakesTheOwner},
 	} {
 		t.Run(c.promise, func(t *testing.T) { c.holds(&cluster{T: t, open: open(t)}) })
 	}

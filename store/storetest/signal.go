@@ -628,7 +628,8 @@ func (m *member) awake() []store.Signal {
 	ctx, cancel := m.within()
 	defer cancel()
 	for {
-		m.must(m.Wake(ctx))
+		_, err := m.Wake(ctx)
+		m.must(err)
 		if heard := m.heard(); len(heard) > 0 {
 			return heard
 		}
@@ -656,10 +657,39 @@ func wakeFollowsASignal(c *cluster) {
 	go func() {
 		var err error
 		for err == nil { // it may return without reason
-			err = other.Wake(ctx)
+			_, err = other.Wake(ctx)
 		}
 		returned <- err
 	}()
 	cancel()
 	other.is("Wake", <-returned, context.Canceled)
+}
+
+// nudged waits until a node is, woken up by nothing but Wake.
+func (m *member) nudged() {
+	m.Helper()
+	ctx, cancel := m.within()
+	defer cancel()
+	for is := false; !is; {
+		var err error
+		is, err = m.Wake(ctx)
+		m.must(err)
+	}
+}
+
+func nudgeWakesTheOwner(c *cluster) {
+	owner, other, never := c.join(), c.join(), c.handle()
+	s := owner.scene()
+	bucket := store.BucketOf(s.tenant)
+	other.publish(1, s.tenant, s.ep[0])
+	owner.awake() // and listens from now on
+	owner.hear()
+	never.Nudge((bucket + 1) % store.BucketCount) // nobody's
+	for _, by := range []*member{other, never, owner} {
+		by.Nudge(bucket)
+		owner.nudged()
+	}
+	same(owner.world, "heard", owner.heard(), nil)
+	never.must(never.Store.Close())
+	never.Nudge(bucket) // does nothing
 }
