@@ -205,26 +205,28 @@ func TestRoleIsRefusedOnAStoreForOneNode(t *testing.T) {
 // behind is a node's store that gives out each signal as one of a kind that nobody knows.
 type behind struct {
 	*memstore.Node
-	heard atomic.Int64
+	obscured atomic.Int64
 }
 
-func (b *behind) unknown(heard *store.Heard) {
+func (b *behind) obscure(heard *store.Heard) {
 	heard.Signals = slices.Clone(heard.Signals)
 	for i := range heard.Signals {
 		heard.Signals[i].Kind = 200
-		b.heard.Add(1)
+		b.obscured.Add(1)
 	}
 }
 
+// Signals is heard in fake time.
 func (b *behind) Signals(ctx context.Context) (store.Heard, error) {
 	heard, err := b.Node.Signals(ctx)
-	b.unknown(&heard)
+	b.obscure(&heard)
 	return heard, err
 }
 
+// Commit hears too, in fake time.
 func (b *behind) Commit(ctx context.Context, batch *store.Batch) ([]store.Verdict, error) {
 	verdicts, err := b.Node.Commit(ctx, batch)
-	b.unknown(&batch.Heard)
+	b.obscure(&batch.Heard)
 	return verdicts, err
 }
 
@@ -277,7 +279,7 @@ func TestNodeActsOnSignalsThatItDoesNotKnow(t *testing.T) {
 		if got := len(adapter.Requests()); got != 11 {
 			t.Error("it sends while everything is paused")
 		}
-		if old.heard.Load() == 0 {
+		if old.obscured.Load() == 0 {
 			t.Error("it heard nothing: what is tested did not happen")
 		}
 		stopOld()

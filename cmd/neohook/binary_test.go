@@ -37,23 +37,37 @@ func TestMain(m *testing.M) {
 }
 
 // binary builds the program once, as releases are built, and returns its path.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(buildFolder, "neohook")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
+var binary = sync.OnceValues(func() (string, error) { return build("neohook") })
+
+// build builds the program under a name of its own, with further flags.
+func build(name string, flags ...string) (string, error) {
+	path := filepath.Join(buildFolder, name)
+	build := exec.Command("go", append(append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", path}, flags...), ".")...)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := build.CombinedOutput(); err != nil {
 		return "", errors.New(string(said))
 	}
 	return path, nil
-})
+}
 
-// program prepares a run of the program, in an environment without settings.
-func program(t testing.TB, args ...string) *exec.Cmd {
+// built is the path of the program.
+func built(t testing.TB) string {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatalf("go build: %v", err)
 	}
+	return path
+}
+
+// program prepares a run of the program, in an environment without settings.
+func program(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	return programAt(built(t), args...)
+}
+
+// programAt is program for one that was built otherwise.
+func programAt(path string, args ...string) *exec.Cmd {
 	command := exec.Command(path, args...)
 	command.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, envPrefix) })
 	return command
@@ -121,8 +135,14 @@ func (l *transcript) await(text string) bool {
 // and waits until it is ready. It is killed when the test ends, if it has not ended.
 func startProcess(t testing.TB, folder string, args ...string) *process {
 	t.Helper()
+	return startProcessOf(t, built(t), folder, args...)
+}
+
+// startProcessOf is startProcess of a program that was built otherwise.
+func startProcessOf(t testing.TB, path, folder string, args ...string) *process {
+	t.Helper()
 	p := &process{folder: folder, log: newTranscript(), ended: make(chan struct{})}
-	p.command = program(t, append([]string{
+	p.command = programAt(path, append([]string{
 		"serve", "--data", folder, "--listen", "127.0.0.1:0", "--log-format", "json",
 	}, args...)...)
 	p.command.Env = append(p.command.Env, "NEOHOOK_EGRESS_ALLOW=127.0.0.0/8") // unless args say otherwise

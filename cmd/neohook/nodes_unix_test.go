@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,9 +35,13 @@ func TestNothingAcknowledgedIsLostAmongNodes(t *testing.T) {
 		}
 	}
 	seed := number(t, "NEOHOOK_TEST_SEED", uint64(time.Now().UnixNano()))
-	t.Logf("NEOHOOK_TEST_SEED=%d troubles the same nodes after as many events", seed)
-	run := newNodesRun(t, seed)
-	run.execute(events, troubles)
+	t.Logf("NEOHOOK_TEST_SEED=%d troubles the same nodes after as many events: %v", seed, troubles)
+	run := newNodesRun(t, seed, built(t))
+	var steps []func()
+	for _, kind := range troubles {
+		steps = append(steps, func() { run.trouble(kind) })
+	}
+	run.execute(events, steps)
 }
 
 // trouble is a kind of what happens to a cluster.
@@ -69,6 +74,9 @@ type nodesRun struct {
 	tenants  []*testTenant
 	client   *http.Client
 	arrivals *arrivals
+	// permits judges what a publisher was told instead of yes; nil permits everything that a
+	// repeat may mend.
+	permits func(node *testNode, server *process, err error)
 
 	mu       sync.Mutex // guards what follows
 	acked    int
@@ -78,8 +86,11 @@ type nodesRun struct {
 
 // testNode is one server after another in a folder.
 type testNode struct {
-	folder string
-	proxy  *postgrestest.Proxy
+	name    string
+	folder  string
+	program string // its path
+	proxy   *postgrestest.Proxy
+	leaving atomic.Bool // it is being replaced
 
 	mu     sync.Mutex
 	server *process
@@ -107,7 +118,7 @@ const (
 	mostASecond = 50
 )
 
-func newNodesRun(t *testing.T, seed uint64) *nodesRun {
+func newNodesRun(t *testing.T, seed uint64, program string) *nodesRun {
 	run := &nodesRun{
 		T: t, random: rand.New(rand.NewPCG(seed, 0)), arrivals: newArrivals(t),
 		database: postgrestest.Own(t, "fsync=off", "max_connections=200"), // its machine does not crash
@@ -130,7 +141,7 @@ func newNodesRun(t *testing.T, seed uint64) *nodesRun {
 			t.Fatal(err)
 		}
 		t.Cleanup(proxy.Close)
-		run.nodes[i] = &testNode{folder: t.TempDir(), proxy: proxy}
+		run.nodes[i] = &testNode{name: fmt.Sprint("node-", i), folder: t.TempDir(), program: program, proxy: proxy}
 		if i > 0 { // all have the files of the first
 			for _, name := range []string{keysetFile, tokenFile} {
 				text, err := os.ReadFile(filepath.Join(run.nodes[0].folder, name))
@@ -150,13 +161,14 @@ func newNodesRun(t *testing.T, seed uint64) *nodesRun {
 // start starts a node, which may need the database to be there again.
 func (run *nodesRun) start(i int) {
 	n := run.nodes[i]
-	server := startProcess(run.T, n.folder, "--database", n.proxy.Address(), "--endpoint-concurrency", "20", "--log-level", "info")
+	server := startProcessOf(run.T, n.program, n.folder, "--node-name", n.name, "--database", n.proxy.Address(), "--endpoint-concurrency", "20", "--log-level", "info")
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.server = server
 }
 
-func (run *nodesRun) execute(events int, troubles []trouble) {
+// execute publishes events, and takes the steps after as many each.
+func (run *nodesRun) execute(events int, steps []func()) {
 	t := run.T
 	first := run.nodes[0].present()
 	for _, tenant := range run.tenants {
@@ -190,16 +202,17 @@ func (run *nodesRun) execute(events int, troubles []trouble) {
 	for _, tenant := range run.tenants {
 		total += events * tenant.share / 100
 	}
-	for i, kind := range troubles {
-		run.awaitAcked((i + 1) * total / (len(troubles) + 1))
-		run.trouble(kind)
+	for i, step := range steps {
+		run.awaitAcked((i + 1) * total / (len(steps) + 1))
+		step()
 	}
 	publishing.Wait()
-	t.Logf("%d events acknowledged in %v, among %v", run.acked, time.Since(began).Round(time.Second/10), troubles)
+	t.Logf("%d events acknowledged in %v, in %d steps", run.acked, time.Since(began).Round(time.Second/10), len(steps))
 	for _, tenant := range run.tenants {
 		run.arrivals.await(t, tenant)
 	}
 	run.account(total)
+	run.permits = nil // from now on there is one node at most
 	for i := range run.nodes {
 		if server := run.nodes[i].present(); server.terminate(t) != 0 {
 			t.Errorf("node %d did not end in order:\n%s", i, server.log)
@@ -275,7 +288,12 @@ func (run *nodesRun) awaitAcked(least int) {
 // has said yes.
 func (run *nodesRun) publishUntilAnswered(ctx context.Context, random *rand.Rand, tenant *testTenant, n int) {
 	for ctx.Err() == nil {
-		id, err := run.publish(ctx, run.nodes[random.IntN(nodeCount)].present(), tenant, n)
+		node := run.nodes[random.IntN(nodeCount)]
+		server := node.present()
+		id, err := run.publish(ctx, server, tenant, n)
+		if err != nil && run.permits != nil && ctx.Err() == nil {
+			run.permits(node, server, err)
+		}
 		if err == nil {
 			tenant.mu.Lock()
 			tenant.ids[n] = id
@@ -317,6 +335,9 @@ func (run *nodesRun) publish(ctx context.Context, server *process, tenant *testT
 		return "", err
 	}
 	if resp.StatusCode != http.StatusAccepted {
+		if resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") == "" {
+			run.Errorf("%s %d: 503 without Retry-After: %s", tenant.uid, n, text)
+		}
 		return "", refusal{resp.StatusCode, string(text)}
 	}
 	var answer struct{ ID string }

@@ -27,9 +27,9 @@ type place struct {
 type settings struct {
 	place
 
-	Migrate             bool     `help:"Bring the tables of an older version up to date at the start, in the database that --database names. neohook migrate does the same by itself."`
 	Role                roleName `placeholder:"ROLE" default:"all" help:"What this server does of the work of those that share a PostgreSQL database: all, api (accept and answer) or deliver."`
 	NodeName            string   `placeholder:"NAME" help:"How this server is called in the logs of the others. Default: the host's name."`
+	Migrate             bool     `help:"Bring the tables of an older version up to date at the start, in the database that --database names. neohook migrate does the same by itself."`
 	Listen              address  `placeholder:"HOST:PORT" default:"127.0.0.1:8071" help:"Address the API is served on. Port 0 takes a free one."`
 	EgressAllow         []cidr   `placeholder:"CIDR" help:"Addresses that may be sent to although they are not public, as 127.0.0.0/8 for receivers on this machine. May be repeated."`
 	RetrySchedule       schedule `placeholder:"WAITS" default:"5s,5m,30m,2h,5h,10h,10h" help:"Waits after each failed attempt; none makes one attempt."`

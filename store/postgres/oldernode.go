@@ -40,12 +40,17 @@ func (m *migrator) raise(ctx context.Context, to *migration.Migration) error {
 		if err != nil || len(older) == 0 {
 			return err
 		}
+		living := 0
 		for _, node := range older {
-			if err := m.judge(ctx, node, sights); errors.Is(err, store.ErrStale) {
-				return m.refusal(to, older)
-			} else if err != nil {
+			switch err := m.judge(ctx, node, sights); {
+			case errors.Is(err, store.ErrStale):
+				living++
+			case err != nil:
 				return err
 			}
+		}
+		if living == len(older) {
+			return m.refusal(to, older)
 		}
 		const often = 250 * time.Millisecond
 		if !pauseFor(ctx, often) {
