@@ -96,7 +96,10 @@ func (s *Store) settle(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	for pause := soon; ; pause = min(2*pause, late) {
 		found, err := all(ctx, conn, pgx.RowTo[bool], settleSQL, sessions)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
 			return err
 		}
 		if len(found) == 0 {

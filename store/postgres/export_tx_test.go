@@ -8,6 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// SettleSQL is what ends a session in doubt.
+const SettleSQL = settleSQL
+
 // Schema is where a test's tables are.
 func (s *Store) Schema() string { return s.schema }
 

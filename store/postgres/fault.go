@@ -30,6 +30,9 @@ const (
 	interventionClass = "57P" // somebody ends the connection, or the server
 )
 
+// mostLost is how many connections in a row may be lost before that is told.
+const mostLost = 3
+
 // errBeaten says that another transaction has stored first what this one was to store
 // once, and that to begin anew will find it.
 var errBeaten = errors.New("postgres: another transaction was first")
@@ -75,7 +78,7 @@ func intervened(code string) bool {
 // passes says of the error that a transaction ended with, so that it is rolled back, that
 // it may well go through in another try, after so many. lost is a connection that broke.
 func passes(err error, lost bool, tries int) bool {
-	const mostLost, mostBlocked = 3, 20
+	const mostBlocked = 20
 	var answered *pgconn.PgError
 	switch {
 	case errors.Is(err, store.ErrCommitUnknown):

@@ -24,8 +24,30 @@ type querier interface {
 	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
 }
 
-// acquire takes a connection, unless ctx ends or the store closes before.
+// acquire takes a connection on which nothing is in doubt any more, unless ctx ends or the
+// store closes before. One that turns out to be lost is no reason to fail, as those are that
+// somebody else has ended: there may be others.
 func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	for tries := 1; ; tries++ {
+		conn, err := s.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err = s.settle(ctx, conn.Conn()); err == nil {
+			return conn, nil
+		}
+		again := conn.Conn().IsClosed() && ctx.Err() == nil && !errors.Is(err, store.ErrUnavailable) && tries < mostLost
+		err = translateOn(ctx, conn.Conn(), err)
+		conn.Release()
+		if !again {
+			return nil, err
+		}
+		s.pool.Reset()
+	}
+}
+
+// connect takes a connection of the pool.
+func (s *Store) connect(ctx context.Context) (*pgxpool.Conn, error) {
 	if s.closed.Load() {
 		return nil, store.ErrClosed
 	}
@@ -44,10 +66,6 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 			s.away.goneBy(err, s.find)
 		}
 		return nil, unavailable(fmt.Errorf("postgres: connect: %w", err))
-	}
-	if err := s.settle(ctx, conn.Conn()); err != nil {
-		defer conn.Release()
-		return nil, translateOn(ctx, conn.Conn(), err)
 	}
 	return conn, nil
 }

@@ -74,6 +74,26 @@ func TestUnknownChangeIsToldAsSuch(t *testing.T) {
 	}
 }
 
+// TestConnectionLostBehindAnUnknownCommitIsMadeUpFor has the connections of a pool ended
+// together, as by somebody who buries the node: one of them at the commit.
+func TestConnectionLostBehindAnUnknownCommitIsMadeUpFor(t *testing.T) {
+	for what, after := range map[string]bool{"before the server has it": false, "before it has answered": true} {
+		t.Run(what, func(t *testing.T) {
+			s, p := throughProxy(t)
+			cut := p.cutAt("commit", false)
+			if err := s.InsertTenant(t.Context(), store.Tenant{Key: 1, Organisation: "org"}, nil); !errors.Is(err, store.ErrCommitUnknown) {
+				t.Fatalf("InsertTenant: %v, want that its outcome is unknown", err)
+			}
+			<-cut
+			cut = p.cutAt(postgres.SettleSQL, after)
+			if err := s.InsertTenant(t.Context(), store.Tenant{Key: 2, Organisation: "org"}, nil); err != nil {
+				t.Errorf("InsertTenant: %v", err)
+			}
+			<-cut
+		})
+	}
+}
+
 func TestConnectionLostEarlierIsMadeUpFor(t *testing.T) {
 	s, p := throughProxy(t)
 	l := newLoad(t, s, 3, 1, true)
