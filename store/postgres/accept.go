@@ -21,7 +21,7 @@ type accepting struct {
 	routes    map[store.TenantKey]int64
 	outbox    map[store.OutboxKey]bool
 	published map[[16]byte]published
-	expired   [][]byte // hashes that are there to be replaced
+	once      onceKeys
 	uids      map[eventUID]bool
 	held      *held
 
@@ -68,7 +68,6 @@ const (
 	routesVersionsSQL = `SELECT key, routes_version FROM tenant WHERE key = ANY ($1) AND deleted_at IS NULL`
 	drawEventsSQL     = `SELECT nextval('event_key') FROM generate_series(1, $1::int)`
 	lockOutboxSQL     = `SELECT key FROM outbox WHERE key = ANY ($1) ORDER BY key FOR UPDATE`
-	publishedSQL      = `SELECT hash, body, event, accepted_at, expires_at <= $2 FROM published WHERE hash = ANY ($1)`
 	eventUIDsSQL      = `SELECT tenant, uid FROM unnest($1::bigint[], $2::text[]) AS asked (of, wanted)
 		JOIN event_uid ON tenant = of AND uid = wanted`
 )
@@ -82,7 +81,6 @@ func (a *accepting) ask(batch *pgx.Batch) {
 	var (
 		tenants []store.TenantKey
 		from    []store.OutboxKey
-		hashes  [][]byte
 		owners  []store.TenantKey
 		uids    []string
 		asked   = make(map[store.TenantKey]bool)
@@ -97,7 +95,8 @@ func (a *accepting) ask(batch *pgx.Batch) {
 			from = append(from, accept.From)
 		}
 		if accept.Once != nil {
-			hashes = append(hashes, accept.Once.Hash[:])
+			of := &a.once[keptWith(accept.Once)]
+			of.hashes = append(of.hashes, accept.Once.Hash[:])
 		}
 		if accept.UID != "" {
 			owners, uids = append(owners, accept.Tenant), append(uids, accept.UID)
@@ -118,9 +117,7 @@ func (a *accepting) ask(batch *pgx.Batch) {
 			return err
 		}))
 	}
-	if len(hashes) > 0 {
-		batch.Queue(publishedSQL, hashes, a.now).Query(eachRow(a.scanPublished))
-	}
+	a.once.ask(batch, a.now, func(hash [16]byte, found published) { a.published[hash] = found })
 	if len(uids) > 0 {
 		batch.Queue(eventUIDsSQL, owners, uids).Query(eachRow(func(rows pgx.Rows) error {
 			var found eventUID
@@ -137,22 +134,6 @@ func scanRoutesVersion(rows pgx.Rows, into map[store.TenantKey]int64) error {
 	err := rows.Scan(&tenant, &version)
 	into[tenant] = version
 	return err
-}
-
-func (a *accepting) scanPublished(rows pgx.Rows) error {
-	var hash, body []byte
-	var found published
-	var expired bool
-	if err := rows.Scan(&hash, &body, &found.event, &found.acceptedAt, &expired); err != nil {
-		return err
-	}
-	if expired {
-		a.expired = append(a.expired, hash)
-		return nil
-	}
-	found.body, found.acceptedAt = [16]byte(body), found.acceptedAt.UTC()
-	a.published[[16]byte(hash)] = found
-	return nil
 }
 
 // eachRow calls scan for every row.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -22,11 +23,7 @@ const (
 	// heldFor is for how long what was found to be held is not asked for again.
 	heldFor = 250 * time.Millisecond
 
-	expirePublishedSQL = `DELETE FROM published WHERE hash = ANY ($1) AND expires_at <= $2`
-	// Both fail where another transaction was first.
-	insertPublishedSQL = `INSERT INTO published (hash, body, event, accepted_at, expires_at)
-		SELECT hash, body, event, $1, expires_at
-		FROM unnest($2::bytea[], $3::bytea[], $4::bigint[], $5::timestamptz[]) AS new (hash, body, event, expires_at) ORDER BY hash`
+	// insertEventUIDsSQL fails where another transaction was first.
 	insertEventUIDsSQL = `INSERT INTO event_uid (tenant, uid, event)
 		SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS new (tenant, uid, event) ORDER BY tenant, uid COLLATE "C"`
 )
@@ -39,35 +36,56 @@ func (a *accepting) claim(batch *pgx.Batch) {
 
 func (a *accepting) claimOf(batch *pgx.Batch, within string, places []int) {
 	var (
-		hashes, bodies [][]byte
-		expiries       []time.Time
-		once           []store.EventKey
-		tenants        []store.TenantKey
-		uids           []string
-		named          []store.EventKey
+		once    [len(publishedKept)]onceColumns
+		keyed   bool
+		tenants []store.TenantKey
+		uids    []string
+		named   []store.EventKey
 	)
 	for _, i := range places {
 		accept, key := &a.accepts[i], a.keys[i]
 		if accept.Once != nil {
-			hashes, bodies = append(hashes, accept.Once.Hash[:]), append(bodies, accept.Once.Body[:])
-			once, expiries = append(once, key), append(expiries, instant(a.now.Add(accept.Once.TTL)))
+			once[keptWith(accept.Once)].append(accept.Once, key, a.now)
+			keyed = true
 		}
 		if accept.UID != "" {
 			tenants, uids, named = append(tenants, accept.Tenant), append(uids, accept.UID), append(named, key)
 		}
 	}
-	if len(hashes) > 0 || len(uids) > 0 {
+	if keyed || len(uids) > 0 {
 		batch.Queue(within)
 	}
-	if len(hashes) > 0 && len(a.expired) > 0 {
-		batch.Queue(expirePublishedSQL, a.expired, a.now)
-	}
-	if len(hashes) > 0 {
-		batch.Queue(insertPublishedSQL, a.now, hashes, bodies, once, expiries)
+	for kept := range once {
+		once[kept].queue(batch, kept, a)
 	}
 	if len(uids) > 0 {
 		batch.Queue(insertEventUIDsSQL, tenants, uids, named)
 	}
+}
+
+// onceColumns are keys to be stored as arrays, one for each column.
+type onceColumns struct {
+	hashes, bodies [][]byte
+	events         []store.EventKey
+	expiries       []time.Time
+}
+
+func (c *onceColumns) append(once *store.Once, event store.EventKey, now time.Time) {
+	c.hashes, c.bodies = append(c.hashes, once.Hash[:]), append(c.bodies, once.Body[:])
+	c.events, c.expiries = append(c.events, event), append(c.expiries, instant(now.Add(once.TTL)))
+}
+
+// queue has them stored in the part that has the turn.
+func (c *onceColumns) queue(batch *pgx.Batch, kept int, a *accepting) {
+	if len(c.hashes) == 0 {
+		return
+	}
+	of := &a.once[kept]
+	table := publishedPart(kept, of.turn)
+	if len(of.expired) > 0 {
+		batch.Queue(fmt.Sprintf(expirePublishedSQL, table), of.expired, a.now)
+	}
+	batch.Queue(fmt.Sprintf(insertPublishedSQL, table), int64(kept*partsInTurn)+of.turn%partsInTurn, a.now, c.hashes, c.bodies, c.events, c.expiries)
 }
 
 // heldUp says of an error that others hold for long what a commit claims.

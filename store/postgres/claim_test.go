@@ -11,8 +11,8 @@ import (
 // One event is published elsewhere, and that one's process has stopped.
 func TestHeldKeyDoesNotHoldUpItsBatch(t *testing.T) {
 	for what, hold := range map[string]string{
-		"a key": `INSERT INTO published (hash, body, event, accepted_at, expires_at)
-			SELECT convert_to('0000000000000003', 'UTF8'), '\x00000000000000000000000000000000', 99, '2026-01-01', '2027-01-01' WHERE $1::bigint > 0`,
+		"a key": `INSERT INTO published (part, hash, body, event, accepted_at, expires_at)
+			SELECT 3, convert_to('0000000000000003', 'UTF8'), '\x00000000000000000000000000000000', 99, '2026-01-01', '2027-01-01' WHERE $1::bigint > 0`,
 		"a UID": `INSERT INTO event_uid (tenant, uid, event) VALUES ($1, 'uid-3', 99)`,
 	} {
 		for end, want := range map[string]store.VerdictKind{"rollback": store.Accepted, "commit": 0} {

@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -191,5 +191,5 @@ func send(ctx context.Context, conn *pgx.Conn, batch *pgx.Batch) error {
 func beaten(err error) bool {
 	var answered *pgconn.PgError
 	return errors.As(err, &answered) && answered.Code == uniqueViolation &&
-		slices.Contains([]string{"published", "event_uid"}, answered.TableName)
+		(strings.HasPrefix(answered.TableName, "published_") || answered.TableName == "event_uid")
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"math"
 	"time"
 
@@ -37,7 +38,7 @@ func (s *Store) CompactRollups(ctx context.Context, now time.Time) (more bool, e
 		})
 	})
 	if err == nil && folded {
-		err = s.emptyJournal(ctx, now)
+		err = errors.Join(s.emptyJournal(ctx, now), s.turnPublished(ctx, now))
 	}
 	if err != nil {
 		return false, err

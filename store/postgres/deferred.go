@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,10 +15,15 @@ const (
 	// Who promotes an event, or cancels it, has its row alone: what that one does decides.
 	lockDeferredSQL   = `SELECT event FROM deferred WHERE event = ANY ($1) ORDER BY event FOR UPDATE`
 	deleteDeferredSQL = `DELETE FROM deferred WHERE event = ANY ($1)`
+	// dueSQL looks from a place on, and at the events behind a key for what is due before it.
 	// One that is gone is promoted all the same, which deletes its row.
-	dueSQL = `SELECT deferred.event, deferred.tenant, due_at, coalesce(type, ''), channels
-		FROM deferred LEFT JOIN event ON event.key = deferred.event
-		WHERE due_at <= $1 ORDER BY due_at, deferred.event LIMIT $2`
+	dueSQL = `SELECT due.event, due.tenant, due_at, coalesce(found.type, ''), found.channels
+		FROM (
+			(SELECT * FROM deferred WHERE (due_at, event) >= ($3, $4) AND due_at <= $1 ORDER BY due_at, event LIMIT $2)
+			UNION ALL (SELECT * FROM deferred WHERE event > $5 AND ((due_at, event) < ($3, $4) AND due_at <= $1) IS TRUE)
+			ORDER BY due_at, event LIMIT $2
+		) AS due LEFT JOIN LATERAL (SELECT type, channels FROM event WHERE event.key = due.event LIMIT 1) AS found ON true
+		ORDER BY due_at, due.event`
 	nextDueSQL = `SELECT due_at FROM deferred WHERE due_at > $1 ORDER BY due_at LIMIT 1`
 )
 
@@ -27,10 +33,54 @@ func scanDeferred(row pgx.CollectableRow) (ev store.DeferredEvent, err error) {
 	return ev, err
 }
 
+// dueWalk remembers before which place no deferred event is left, by due time and key, of
+// those that had been accepted when it was looked: the keys of all others are higher. So
+// those which are gone are not walked over again.
+type dueWalk struct {
+	accepted horizon // of events, all that is up to it was there to be seen
+
+	mu   sync.Mutex
+	from store.Moment
+	seen int64 // the events that there were, up to this one
+}
+
+// place is where to look from.
+func (w *dueWalk) place() (from store.Moment, seen int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.from, w.seen
+}
+
+// moved says that of the events up to a key none is left before a place.
+func (w *dueWalk) moved(from store.Moment, seen int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.from, w.seen = from, seen
+}
+
+// look finds what is due.
+func (w *dueWalk) look(ctx context.Context, q querier, now time.Time, limit int) (due []store.DeferredEvent, err error) {
+	return due, w.accepted.look(ctx, q, "event_key", func(settled int64) (int64, error) {
+		from, seen := w.place()
+		if settled < seen { // the database has lost what was stored last
+			from, seen = store.Moment{}, 0
+		}
+		if due, err = all(ctx, q, scanDeferred, dueSQL, now, limit, from.At, from.Key, seen); err != nil {
+			return 0, err
+		}
+		next := store.Moment{At: now}
+		if len(due) > 0 {
+			next = store.Moment{At: due[0].DueAt, Key: int64(due[0].Event)}
+		}
+		w.moved(next, settled)
+		return 0, nil
+	})
+}
+
 // Due returns the deferred events that are due, and when the next one will be.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) (due []store.DeferredEvent, next time.Time, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		due, err = all(ctx, q, scanDeferred, dueSQL, instant(now), limit)
+		due, err = s.dueWalk.look(ctx, q, instant(now), limit)
 		if err != nil || len(due) == limit {
 			return err
 		}

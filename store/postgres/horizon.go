@@ -6,21 +6,19 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
-
-	"github.com/neohook/neohook/store"
 )
 
-// horizon bounds how far back signals are looked for, so that those which were ended, and
-// which the database can't let go of while somebody's transaction is open, are not passed
-// again each time.
+// horizon bounds how far back rows are looked for by keys of a sequence, so that those which
+// are gone, and which the database can't let go of while somebody's transaction is open, are
+// not passed again each time.
 type horizon struct {
 	mu sync.Mutex
-	// settled is a key up to which no further signal can appear, and from the key to look
+	// settled is a key up to which no further row can appear, and from the key to look
 	// from.
-	settled, from store.SignalKey
+	settled, from int64
 	// ahead is where settled goes next, once the transactions of drawing have ended; 0 is
 	// nowhere.
-	ahead   store.SignalKey
+	ahead   int64
 	drawing []string
 	// anew counts how often all were to be looked for.
 	anew int
@@ -35,22 +33,20 @@ func (h *horizon) again() {
 }
 
 // lowest is the key to look from.
-func (h *horizon) lowest() store.SignalKey {
+func (h *horizon) lowest() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.from
 }
 
 // stride is how many keys are drawn before it is looked whether all up to the last one are
-// settled: that many signals that were ended are passed again.
+// settled: that many rows that are gone are passed again.
 const stride = 256
 
-const drawnSQL = `SELECT last_value FROM signal_key`
-
-// look finds signals by their keys, which it has to be asked for from some key upwards.
-// find returns the lowest that is of interest, 0 where there is none.
-func (h *horizon) look(ctx context.Context, q querier, find func(from store.SignalKey) (lowest store.SignalKey, err error)) error {
-	drawn, err := first(ctx, q, pgx.RowTo[store.SignalKey], drawnSQL)
+// look finds rows by their keys of a sequence, which it has to be asked for from some key
+// upwards. find returns the lowest that is of interest, 0 where there is none.
+func (h *horizon) look(ctx context.Context, q querier, sequence string, find func(from int64) (lowest int64, err error)) error {
+	drawn, err := first(ctx, q, scanKey, `SELECT last_value FROM `+sequence)
 	if err != nil {
 		return err
 	}
@@ -63,10 +59,10 @@ func (h *horizon) look(ctx context.Context, q querier, find func(from store.Sign
 	// What is settled is there when it is looked for: it is judged before.
 	switch {
 	case ahead != 0:
-		waiting, err = all(ctx, q, pgx.RowTo[string], drawingSQL, "signal_key", waiting)
+		waiting, err = all(ctx, q, pgx.RowTo[string], drawingSQL, sequence, waiting)
 	case drawn >= settled+stride:
 		ahead = drawn
-		waiting, err = all(ctx, q, pgx.RowTo[string], drawingSQL, "signal_key", []string(nil))
+		waiting, err = all(ctx, q, pgx.RowTo[string], drawingSQL, sequence, []string(nil))
 	}
 	if err != nil {
 		return err

@@ -94,7 +94,7 @@ func TestEndedSignalsAreNotPassedAgain(t *testing.T) {
 			t.Fatalf("%d signals from %d heard, want %d after %d", len(keys), keys[0], stride, last)
 		}
 		last = keys[len(keys)-1]
-		if from := h.s.heard.lowest(); from < last-2*stride {
+		if from := h.s.heard.lowest(); from < int64(last)-2*stride {
 			t.Fatalf("looked for from %d, and all up to %d have ended", from, last)
 		}
 	}
@@ -104,7 +104,7 @@ func TestEndedSignalsAreNotPassedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if from := h.s.posted.lowest(); from < last-2*stride {
+	if from := h.s.posted.lowest(); from < int64(last)-2*stride {
 		t.Errorf("awaited from %d, and all up to %d have ended", from, last)
 	}
 }

@@ -81,13 +81,19 @@ func (s *Store) Replay(ctx context.Context, once *store.Once, now time.Time) err
 // ReplayEvent returns the verdict on a repeat under once. As in a commit, what a standby may
 // not have is not told.
 func (s *Store) ReplayEvent(ctx context.Context, once *store.Once, now time.Time) (store.Verdict, error) {
-	known := accepting{published: make(map[[16]byte]published)}
+	var before published
+	is := false
 	err := s.read(ctx, func(ctx context.Context, q querier) error {
 		batch := new(pgx.Batch)
-		batch.Queue(publishedSQL, [][]byte{once.Hash[:]}, instant(now)).Query(eachRow(known.scanPublished))
+		batch.Queue(publishedSQL[keptWith(once)], [][]byte{once.Hash[:]}, instant(now)).Query(eachRow(func(rows pgx.Rows) error {
+			_, found, expired, err := scanPublished(rows)
+			if err == nil && !expired {
+				before, is = found, true
+			}
+			return err
+		}))
 		return q.SendBatch(ctx, batch).Close()
 	})
-	before, is := known.published[once.Hash]
 	if err != nil || !is {
 		return store.Verdict{Kind: store.NotRepeated}, err
 	}

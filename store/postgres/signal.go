@@ -193,6 +193,8 @@ func (p *post) routes(ctx context.Context, tx pgx.Tx, tenant store.TenantKey) er
 	return tx.SendBatch(ctx, batch).Close()
 }
 
+const signalSequence = "signal_key"
+
 const (
 	signalsSQL = `SELECT key, kind, tenant, endpoint, event, send, job, due_at FROM signal
 		WHERE key >= $1 AND (node = $2 OR get_bit($3::bytea, bucket) = 1) ORDER BY key LIMIT $4`
@@ -209,7 +211,7 @@ func scanSignal(row pgx.CollectableRow) (signal store.Signal, err error) {
 // Signals returns those for the node and for the buckets that it owns.
 func (s *Store) Signals(ctx context.Context) (heard store.Heard, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		return s.heard.look(ctx, q, func(from store.SignalKey) (lowest store.SignalKey, err error) {
+		return s.heard.look(ctx, q, signalSequence, func(from int64) (lowest int64, err error) {
 			key, mask := s.member.present()
 			if key == 0 {
 				return 0, nil
@@ -219,7 +221,7 @@ func (s *Store) Signals(ctx context.Context) (heard store.Heard, err error) {
 				return 0, err
 			}
 			heard = hear(found)
-			return found[0].Key, nil
+			return int64(found[0].Key), nil
 		})
 	})
 	return heard, err
@@ -254,11 +256,11 @@ const (
 func (s *Store) AwaitHeard(ctx context.Context, tenant store.TenantKey) error {
 	var left []store.SignalKey
 	err := s.read(ctx, func(ctx context.Context, q querier) error {
-		return s.posted.look(ctx, q, func(from store.SignalKey) (lowest store.SignalKey, err error) {
+		return s.posted.look(ctx, q, signalSequence, func(from int64) (lowest int64, err error) {
 			if left, err = all(ctx, q, pgx.RowTo[store.SignalKey], unheardSQL, from, tenant); err != nil {
 				return 0, err
 			}
-			lowest, err = first(ctx, q, pgx.RowTo[store.SignalKey], lowestSignalSQL, from)
+			lowest, err = first(ctx, q, scanKey, lowestSignalSQL, from)
 			if errors.Is(err, pgx.ErrNoRows) {
 				return 0, nil
 			}

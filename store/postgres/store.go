@@ -26,6 +26,7 @@ type Store struct {
 	ranges     ranges
 	held       held
 	walk       outboxWalk
+	dueWalk    dueWalk
 	rangeNotes rangeNotes
 	expunged   expunged
 	closed     atomic.Bool

@@ -152,22 +152,15 @@ func (s *sweep) run(ctx context.Context) (more bool, err error) {
 	return false, s.save(ctx)
 }
 
-// sweepPublishedSQL is as sweepOnceSQL.
-const sweepPublishedSQL = `DELETE FROM published WHERE hash IN (
-	SELECT hash FROM published WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
-
 // sweepOnce deletes some of what was kept to know repeats, and says whether there may be
 // more.
 func (s *sweep) sweepOnce(ctx context.Context) (more bool, err error) {
 	const some = 1000
-	for _, query := range []string{sweepOnceSQL, sweepPublishedSQL} {
-		deleted, err := s.Exec(ctx, query, s.now, some)
-		if err != nil {
-			return false, err
-		}
-		more = more || deleted.RowsAffected() == some
+	deleted, err := s.Exec(ctx, sweepOnceSQL, s.now, some)
+	if err != nil {
+		return false, err
 	}
-	return more, nil
+	return deleted.RowsAffected() == some, nil
 }
 
 // spot is how far a kind of sweep has come, for one tenant or for all that share it.

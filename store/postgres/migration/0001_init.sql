@@ -224,15 +224,35 @@ CREATE TABLE event_uid (
 	PRIMARY KEY (tenant, uid)
 );
 
--- Events that are published a single time.
+-- Events that are published a single time, by how long that is known: up to 10 minutes, 12
+-- hours, 7 days, or a year. Of each there are three parts, which are written to in turn and
+-- emptied as a whole, when all in them has expired and before the turn comes to them again.
 CREATE TABLE published (
-	hash        bytea PRIMARY KEY,
+	part        smallint NOT NULL, -- three times what is in published_turn as kept, and the turn's remainder
+	hash        bytea NOT NULL,
 	body        bytea NOT NULL,
 	event       bigint NOT NULL,
 	accepted_at timestamptz NOT NULL,
 	expires_at  timestamptz NOT NULL
+) PARTITION BY LIST (part);
+CREATE TABLE published_0 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (0);
+CREATE TABLE published_1 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (1);
+CREATE TABLE published_2 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (2);
+CREATE TABLE published_3 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (3);
+CREATE TABLE published_4 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (4);
+CREATE TABLE published_5 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (5);
+CREATE TABLE published_6 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (6);
+CREATE TABLE published_7 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (7);
+CREATE TABLE published_8 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (8);
+CREATE TABLE published_9 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (9);
+CREATE TABLE published_10 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (10);
+CREATE TABLE published_11 PARTITION OF published (PRIMARY KEY (hash)) FOR VALUES IN (11);
+CREATE TABLE published_turn (
+	kept     smallint PRIMARY KEY, -- 0 for 10 minutes, 1 for 12 hours, and so on
+	turn     bigint NOT NULL,
+	began_at timestamptz NOT NULL
 );
-CREATE INDEX published_expiry ON published (expires_at);
+INSERT INTO published_turn SELECT kept, 0, to_timestamp(0) FROM generate_series(0, 3) AS kept;
 
 -- Events that are not matched to endpoints before their time.
 CREATE TABLE deferred (
