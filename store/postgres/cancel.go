@@ -127,7 +127,7 @@ func (c *cancelling) tell(ctx context.Context, tx pgx.Tx, refs []store.DeliveryR
 	return tx.SendBatch(ctx, batch).Close()
 }
 
-const endJobSQL = `UPDATE job SET succeeded = succeeded + $2, failed = failed + $3 WHERE key = $1`
+const endJobSQL = `UPDATE job SET succeeded = succeeded + $2, failed = failed + $3 WHERE ` + thisJob
 
 // endedOfJobs counts by job what has ended that it has made.
 type endedOfJobs map[int64]*struct{ succeeded, failed int64 }
@@ -149,6 +149,7 @@ func (e endedOfJobs) add(job int64, succeeded bool) {
 
 func (e endedOfJobs) queue(batch *pgx.Batch) {
 	for _, key := range slices.Sorted(maps.Keys(e)) {
+		batch.Queue(lockJobSQL, key)
 		batch.Queue(endJobSQL, key, e[key].succeeded, e[key].failed)
 	}
 }

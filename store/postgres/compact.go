@@ -38,7 +38,7 @@ func (s *Store) CompactRollups(ctx context.Context, now time.Time) (more bool, e
 		})
 	})
 	if err == nil && folded {
-		err = errors.Join(s.emptyJournal(ctx, now), s.turnPublished(ctx, now))
+		err = errors.Join(s.emptyJournal(ctx, now), s.turnPublished(ctx, now), s.renew(ctx))
 	}
 	if err != nil {
 		return false, err

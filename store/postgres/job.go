@@ -2,8 +2,10 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,12 +14,22 @@ import (
 	"github.com/neohook/neohook/webhook"
 )
 
+// A job's row is written again and again while it runs, and each time a row is left behind,
+// for as long as anybody's transaction is open. The last one is found at once by who goes
+// through them backwards, and not by who asks for the key alone. Who changes it has locked it
+// in a statement before, so that it is the one that is seen.
+const (
+	newestJob  = `FROM (SELECT * FROM job WHERE key >= $1 AND key <= $1 ORDER BY key DESC LIMIT 1) AS job`
+	lockJobSQL = `SELECT FROM job WHERE key >= $1 AND key <= $1 ORDER BY key DESC LIMIT 1 FOR NO KEY UPDATE`
+	thisJob    = `ctid = (SELECT ctid FROM job WHERE key >= $1 AND key <= $1 ORDER BY key DESC LIMIT 1)`
+)
+
 const (
 	jobColumns = `key, organisation, tenant, endpoint, kind, spec, through, created_at, state, error, at_endpoint, at_event, at_time,
 		later_endpoints, later_events, examined, matched, updated_at, ended_at, made, succeeded, failed, version`
 	listedJob      = `SELECT ` + jobColumns + `, NULL::bytea FROM job `
-	jobByKeySQL    = `SELECT ` + jobColumns + `, result FROM job WHERE key = $1`
-	jobSQL         = jobByKeySQL + ` AND organisation = $2`
+	jobByKeySQL    = `SELECT ` + jobColumns + `, result ` + newestJob
+	jobSQL         = `SELECT * FROM (SELECT ` + jobColumns + `, result ` + newestJob + `) AS job WHERE organisation = $2`
 	jobsOfAll      = listedJob + `WHERE (organisation, key) > ($1, $2) AND (organisation, key) < ($1, $3)`
 	jobsOfTenant   = listedJob + `WHERE (organisation, tenant, key) > ($1, $2, $3) AND (organisation, tenant, key) < ($1, $2, $4)`
 	runningJobsSQL = listedJob + `WHERE state = 1 AND key > $1 ORDER BY key LIMIT $2`
@@ -179,10 +191,10 @@ func (s *Store) settled(ctx context.Context) (drawn store.EventKey, err error) {
 }
 
 const (
-	jobStandsSQL = `SELECT version, state FROM job WHERE key = $1`
+	jobStandsSQL = `SELECT version, state ` + newestJob
 	stepJobSQL   = `UPDATE job SET state = $3, error = $4, at_endpoint = $5, at_event = $6, at_time = $7, later_endpoints = $8, later_events = $9,
 			examined = $10, matched = $11, updated_at = $12, ended_at = $13, made = made + $14, version = version + 1, result = $15
-		WHERE key = $1 AND version = $2 AND state = 1`
+		WHERE ` + thisJob + ` AND version = $2 AND state = 1`
 )
 
 // StepJob stores a step and what it makes. The job's row comes last, as it does for who
@@ -258,6 +270,9 @@ func stepJob(ctx context.Context, tx pgx.Tx, step *store.JobStep, made int64) er
 	for _, ref := range p.Later {
 		laterEndpoints, laterEvents = append(laterEndpoints, ref.Endpoint), append(laterEvents, ref.Event)
 	}
+	if _, err := tx.Exec(ctx, lockJobSQL, step.Job); err != nil {
+		return err
+	}
 	stepped, err := tx.Exec(ctx, stepJobSQL, step.Job, step.Version, p.State, orNull(p.Error), p.At.Endpoint, p.At.Event, instantOrNull(p.AtTime),
 		laterEndpoints, laterEvents, p.Examined, p.Matched, instant(p.UpdatedAt), instantOrNull(p.EndedAt), made, listOrNull(p.Result))
 	if err != nil || stepped.RowsAffected() == 1 {
@@ -270,11 +285,14 @@ func stepJob(ctx context.Context, tx pgx.Tx, step *store.JobStep, made int64) er
 }
 
 const cancelJobSQL = `UPDATE job SET state = 3, error = $3, updated_at = $4, ended_at = $4, version = version + 1
-	WHERE key = $1 AND organisation = $2 AND state = 1`
+	WHERE ` + thisJob + ` AND organisation = $2 AND state = 1`
 
 // CancelJob ends a running job.
 func (s *Store) CancelJob(ctx context.Context, organisation string, key store.JobKey, reason string, now time.Time) (job store.Job, err error) {
 	err = s.posting(ctx, func(ctx context.Context, tx pgx.Tx, p *post) error {
+		if _, err := tx.Exec(ctx, lockJobSQL, key); err != nil {
+			return err
+		}
 		ended, err := tx.Exec(ctx, cancelJobSQL, key, organisation, orNull(reason), instant(now))
 		if err != nil {
 			return err
@@ -293,28 +311,69 @@ func (s *Store) CancelJob(ctx context.Context, organisation string, key store.Jo
 
 const (
 	// What a job has made and is open still is a send, or waits.
-	jobOpenSQL = `SELECT count(*) FROM (
-		(SELECT FROM send WHERE job = $1 AND job <> 0 LIMIT $2)
-		UNION ALL
-		(SELECT FROM waiting WHERE job = $1 AND job <> 0 LIMIT $2)
-		LIMIT $2) AS open`
-	jobUntriedSQL = `SELECT count(*) FROM (
-		(SELECT FROM send WHERE job = $1 AND job <> 0 AND endpoint = $3 AND tried = 0 LIMIT $2)
-		UNION ALL
-		(SELECT FROM waiting WHERE job = $1 AND job <> 0 AND endpoint = $3 AND tried = 0 LIMIT $2)
-		LIMIT $2) AS untried`
+	// How many have ended it counts itself.
+	jobOpenSQL = `SELECT made - succeeded - failed ` + newestJob
+	// Of those that were not tried the keys are looked at from a key on.
+	untriedSendsSQL = `SELECT key FROM send WHERE job <> 0 AND tried = 0
+		AND (job, endpoint, key) >= ($1, $2, $3) AND (job, endpoint, key) < ($1, $2 + 1, 0) ORDER BY job, endpoint, key LIMIT $4`
+	untriedOpenedSQL = `SELECT event FROM waiting WHERE job <> 0 AND tried = 0
+		AND (job, endpoint, event) >= ($1, $2, $3) AND (job, endpoint, event) < ($1, $2 + 1, 0) ORDER BY job, endpoint, event LIMIT $4`
 )
+
+// untriedWalk remembers the first of what jobs have made for endpoints and was not tried: none
+// before it will ever be, as a job makes what it makes in the order of keys. So those which
+// are gone are not walked over again.
+type untriedWalk struct {
+	mu   sync.Mutex
+	from map[madeFor][2]int64 // keys of sends, and of events
+}
+
+type madeFor struct {
+	job      store.JobKey
+	endpoint store.EndpointKey
+}
+
+func (w *untriedWalk) place(of madeFor) [2]int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.from[of]
+}
+
+func (w *untriedWalk) moved(of madeFor, to [2]int64) {
+	const most = 10_000
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.from == nil || len(w.from) >= most {
+		w.from = make(map[madeFor][2]int64)
+	}
+	w.from[of] = to
+}
 
 // JobOpen counts what a job has made and is open still.
 func (s *Store) JobOpen(ctx context.Context, key store.JobKey, endpoint store.EndpointKey, limit int) (open, untried int, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) (err error) {
-		if open, err = first(ctx, q, pgx.RowTo[int], jobOpenSQL, key, limit); err != nil {
+		open, err = first(ctx, q, pgx.RowTo[int], jobOpenSQL, key)
+		if errors.Is(err, pgx.ErrNoRows) {
+			open, err = 0, nil
+		}
+		if err != nil {
 			return err
 		}
-		untried, err = first(ctx, q, pgx.RowTo[int], jobUntriedSQL, key, limit, endpoint)
-		return err
+		of := madeFor{key, endpoint}
+		from := s.untried.place(of)
+		for i, query := range [...]string{untriedSendsSQL, untriedOpenedSQL} {
+			found, err := all(ctx, q, scanKey, query, key, endpoint, from[i], limit)
+			if err != nil {
+				return err
+			}
+			if untried += len(found); len(found) > 0 {
+				from[i] = found[0]
+			}
+		}
+		s.untried.moved(of, from)
+		return nil
 	})
-	return open, untried, err
+	return min(open, limit), min(untried, limit), err
 }
 
 const sweepJobsSQL = `DELETE FROM job WHERE key IN (

@@ -19,8 +19,10 @@ const (
 			SET body = excluded.body, expires_at = excluded.expires_at, tenant = excluded.tenant, answer = excluded.answer
 			WHERE once.expires_at <= $6
 		RETURNING true`
-	sweepOnceSQL = `DELETE FROM once WHERE hash IN (
-		SELECT hash FROM once WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)`
+	sweepOnceSQL = `WITH gone AS (DELETE FROM once WHERE hash IN (
+			SELECT hash FROM once WHERE expires_at <= $1 AND expires_at >= $3 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+		RETURNING expires_at)
+		SELECT count(*), coalesce(max(expires_at), $1) FROM gone`
 )
 
 type madeOnce struct {
@@ -46,8 +48,7 @@ func replayed(ctx context.Context, q querier, once *store.Once, now time.Time) e
 }
 
 // claim stores once, if it is not nil, for the change that is being made to what is a
-// tenant's, 0 being none's; or returns *ReplayError. It deletes a few that have expired.
-// It comes first in a transaction: who waits for a hash holds nothing else then.
+// tenant's, 0 being none's; or returns *ReplayError. It comes first in a transaction: who waits for a hash holds nothing else then.
 func claim(ctx context.Context, tx pgx.Tx, once *store.Once, tenant store.TenantKey) error {
 	if once == nil {
 		return nil
@@ -58,9 +59,7 @@ func claim(ctx context.Context, tx pgx.Tx, once *store.Once, tenant store.Tenant
 		_, err := first(ctx, tx, pgx.RowTo[bool], claimOnceSQL, once.Hash[:], once.Body[:],
 			instant(once.Now.Add(once.TTL)), tenant, listOrNull(once.Answer), instant(once.Now))
 		if err == nil {
-			const few = 10
-			_, err = tx.Exec(ctx, sweepOnceSQL, instant(once.Now), few)
-			return err
+			return nil
 		}
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err

@@ -47,7 +47,6 @@ func announced(a *store.Announcement, about store.About) []any {
 
 const (
 	deleteOutboxSQL = `DELETE FROM outbox WHERE key = ANY ($1)`
-	countOutboxSQL  = `SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS counted`
 	outboxSQL       = `SELECT outbox.key, outbox.tenant, outbox.organisation, tenant_uid, outbox.uid, outbox.type, outbox.channels, outbox.tags,
 			outbox.deliver_at, outbox.payload_ttl, outbox.payload, details, about_tenant, about_endpoint, about_event, about_attempt,
 			once_hash, once_body, once_ttl,
@@ -106,6 +105,5 @@ func (s *Store) LastOutbox(ctx context.Context) (store.OutboxKey, error) {
 
 // CountOutbox counts the rows of the outbox.
 func (s *Store) CountOutbox(ctx context.Context, limit int) (int, error) {
-	n, err := readFirst(ctx, s, scanKey, countOutboxSQL, limit)
-	return int(n), err
+	return s.walk.count(ctx, s, limit)
 }

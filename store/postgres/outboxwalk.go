@@ -69,6 +69,21 @@ func (w *outboxWalk) next(ctx context.Context, s *Store, after store.OutboxKey, 
 	return slices.Clone(w.page[at:min(at+limit, len(w.page))]), nil
 }
 
+// count counts rows up to a limit.
+func (w *outboxWalk) count(ctx context.Context, s *Store, limit int) (n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for after := store.OutboxKey(0); n < limit; after = w.page[len(w.page)-1] {
+		if err := w.look(ctx, s, after); err != nil {
+			return 0, err
+		}
+		if n += len(w.page); len(w.page) < mostKeys {
+			break
+		}
+	}
+	return min(n, limit), nil
+}
+
 // look finds the keys behind after. The mutex is held.
 func (w *outboxWalk) look(ctx context.Context, s *Store, after store.OutboxKey) error {
 	type found struct {

@@ -18,7 +18,7 @@ const (
 		WHERE event < (SELECT event FROM sweep_passed)
 		ON CONFLICT DO NOTHING`
 	revisitAtSQL     = `INSERT INTO revisit (at, event) SELECT * FROM unnest($1::timestamptz[], $2::bigint[]) ON CONFLICT DO NOTHING`
-	revisitsSQL      = `SELECT at, event FROM revisit WHERE at <= $1 ORDER BY at, event LIMIT $2`
+	revisitsSQL      = `SELECT at, event FROM revisit WHERE at <= $1 AND at >= $3 ORDER BY at, event LIMIT $2`
 	deleteRevisitSQL = `DELETE FROM revisit WHERE at = $1 AND event = $2`
 )
 
@@ -55,9 +55,13 @@ func (s *sweep) revisits(ctx context.Context) (bool, error) {
 	const some = 64
 	due, err := all(ctx, s, func(row pgx.CollectableRow) (r revisit, err error) {
 		return r, row.Scan(&r.at, &r.event)
-	}, revisitsSQL, s.now, some)
+	}, revisitsSQL, s.now, some, s.store.revisits.from())
 	if err != nil {
 		return false, err
+	}
+	left := s.now
+	if len(due) == some {
+		left = due[some-1].at
 	}
 	for _, one := range due {
 		if _, err := s.Exec(ctx, deleteRevisitSQL, one.at, one.event); err != nil {
@@ -67,6 +71,7 @@ func (s *sweep) revisits(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
+	s.store.revisits.raise(left)
 	return len(due) == some, nil
 }
 

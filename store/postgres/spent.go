@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -42,6 +43,7 @@ func (s *Store) dropSpent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var kept error // who keeps all of it keeps it from what follows, too
 	for i, r := range ranges {
 		few := (r.high - r.low) / fewSpent
 		open, err := readFirst(ctx, s, scanKey, countOpenInSQL, r.low, r.high, few+1)
@@ -54,12 +56,38 @@ func (s *Store) dropSpent(ctx context.Context) error {
 		if err := s.moveOpen(ctx, r.low, r.high); err != nil {
 			return err
 		}
-		err = elsewhere(s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error { return dropDeliveries(ctx, tx, r.low, r.high) }))
-		if err != nil {
+		if kept == nil {
+			kept = elsewhere(s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error { return dropDeliveries(ctx, tx, r.low, r.high) }))
+		}
+		if errors.Is(kept, errElsewhere) {
+			err = elsewhere(s.transact(ctx, func(ctx context.Context, tx pgx.Tx) error { return emptyDeliveries(ctx, tx, r.low) }))
+		} else {
+			err = kept
+		}
+		if err != nil && !errors.Is(err, errElsewhere) && !isGone(err) {
 			return err
 		}
 	}
-	return nil
+	return kept
+}
+
+// emptyDeliveries gives back the room of a range in which nothing is open and that can't be
+// dropped yet, as somebody reads the whole table, or has. A backup does, all the time that it
+// takes; but not the ranges that were made since.
+func emptyDeliveries(ctx context.Context, tx pgx.Tx, low int64) error {
+	name := partitionOf("delivery", low).name
+	filled, err := first(ctx, tx, pgx.RowTo[bool], `SELECT coalesce(pg_relation_size(to_regclass($1::text)), 0) > 0`, name)
+	if err != nil || !filled {
+		return err
+	}
+	if err := queries(ctx, tx, `SET LOCAL lock_timeout = '50ms'`, `LOCK TABLE `+name+` IN ACCESS EXCLUSIVE MODE`); err != nil {
+		return err
+	}
+	left, err := first(ctx, tx, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM `+name+`)`)
+	if err != nil || left {
+		return err
+	}
+	return queries(ctx, tx, `TRUNCATE `+name)
 }
 
 // moveOpen moves what is open in a range to those that wait. Who ends a delivery looks there

@@ -27,6 +27,9 @@ type Store struct {
 	held       held
 	walk       outboxWalk
 	dueWalk    dueWalk
+	untried    untriedWalk
+	onceFloor  floor
+	revisits   floor
 	rangeNotes rangeNotes
 	expunged   expunged
 	closed     atomic.Bool

@@ -156,11 +156,13 @@ func (s *sweep) run(ctx context.Context) (more bool, err error) {
 // more.
 func (s *sweep) sweepOnce(ctx context.Context) (more bool, err error) {
 	const some = 1000
-	deleted, err := s.Exec(ctx, sweepOnceSQL, s.now, some)
-	if err != nil {
+	var deleted int64
+	var last time.Time
+	if err := scanOne(ctx, s, sweepOnceSQL, []any{s.now, some, s.store.onceFloor.from()}, &deleted, &last); err != nil {
 		return false, err
 	}
-	return deleted.RowsAffected() == some, nil
+	s.store.onceFloor.raise(last)
+	return deleted == some, nil
 }
 
 // spot is how far a kind of sweep has come, for one tenant or for all that share it.
@@ -176,10 +178,10 @@ type spot struct {
 const (
 	spotsSQL  = `SELECT tenant, kind, ttl, event, look_at FROM sweep ORDER BY look_at, tenant, kind, ttl`
 	moveSQL   = `UPDATE sweep SET event = $4, look_at = $5 WHERE tenant = $1 AND kind = $2 AND ttl = $3`
-	passedSQL = `SELECT event FROM sweep_passed`
+	passedSQL = `SELECT coalesce(max(event), 0) FROM sweep_passed`
 	// nextRevisitSQL is bounded by what was deleted before, which may have to be kept for
 	// somebody's transaction.
-	nextRevisitSQL = `SELECT min(at) FROM revisit`
+	nextRevisitSQL = `SELECT min(at) FROM revisit WHERE at >= $1`
 )
 
 func (s *sweep) load(ctx context.Context) (err error) {
@@ -214,7 +216,7 @@ func (s *sweep) save(ctx context.Context) error {
 		}
 	}
 	var revisit *time.Time
-	if err := scanOne(ctx, s, nextRevisitSQL, nil, &revisit); err != nil {
+	if err := scanOne(ctx, s, nextRevisitSQL, []any{s.store.revisits.from()}, &revisit); err != nil {
 		return err
 	}
 	if revisit != nil && revisit.Before(s.swept.Next) {
@@ -547,6 +549,9 @@ const (
 	// A transaction that has read the mark has the table locked for reading.
 	lockPassedSQL  = `SET LOCAL lock_timeout = '1s'; LOCK TABLE sweep_passed IN ACCESS EXCLUSIVE MODE`
 	raisePassedSQL = `UPDATE sweep_passed SET event = greatest(event, $1)`
+	// As many have been left there as marks were raised since somebody's transaction began,
+	// and every commit passes them.
+	passedGrownSQL = `SELECT pg_relation_size('sweep_passed') > 65536`
 )
 
 // raisePassed marks events below a key as passed. When it returns, all who have looked at
@@ -556,7 +561,22 @@ func (s *Store) raisePassed(ctx context.Context, to int64) error {
 		if _, err := tx.Exec(ctx, lockPassedSQL); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, raisePassedSQL, to)
+		raised, err := tx.Exec(ctx, raisePassedSQL, to)
+		if err != nil {
+			return err
+		}
+		grown, err := first(ctx, tx, pgx.RowTo[bool], passedGrownSQL)
+		if err != nil || !grown && raised.RowsAffected() == 1 {
+			return err
+		}
+		mark, err := first(ctx, tx, scanKey, passedSQL)
+		if err != nil {
+			return err
+		}
+		if err := queries(ctx, tx, `TRUNCATE sweep_passed`); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO sweep_passed VALUES ($1)`, max(mark, to))
 		return err
 	}))
 }

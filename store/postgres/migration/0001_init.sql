@@ -317,7 +317,7 @@ CREATE TABLE waiting (
 CREATE INDEX waiting_due ON waiting (endpoint, retry_at, event) WHERE retry_at IS NOT NULL;
 CREATE INDEX waiting_fresh ON waiting (endpoint, event) WHERE retry_at IS NULL;
 CREATE INDEX waiting_event ON waiting (event);
-CREATE INDEX waiting_job ON waiting (job, endpoint, tried) WHERE job <> 0;
+CREATE INDEX waiting_job ON waiting (job, endpoint, event) WHERE job <> 0 AND tried = 0;
 
 -- What is to be sent because somebody asked for it: the row goes when that has ended.
 CREATE TABLE send (
@@ -331,7 +331,7 @@ CREATE TABLE send (
 );
 CREATE INDEX send_due ON send (endpoint, due_at, key);
 CREATE INDEX send_alone ON send (endpoint) WHERE job = 0;
-CREATE INDEX send_job ON send (job, endpoint, tried) WHERE job <> 0;
+CREATE INDEX send_job ON send (job, endpoint, key) WHERE job <> 0 AND tried = 0;
 CREATE INDEX send_event ON send (event);
 
 -- How each delivery ended. state is 5 succeeded, 6 exhausted, 7 cancelled.
