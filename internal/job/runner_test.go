@@ -194,11 +194,13 @@ func TestJobThatIsAddedBeginsAtOnce(t *testing.T) {
 }
 
 func TestJobOfANewerVersionFailsAndMakesNothing(t *testing.T) {
-	for _, spec := range []string{"", "{", `{"rate":1,"filter":{},"unheardOf":true}`} {
+	for spec, kind := range map[string]webhook.JobKind{
+		"": webhook.JobResend, "{": webhook.JobResend, `{"rate":1,"filter":{},"unheardOf":true}`: webhook.JobResend, `{"rate":1,"filter":{}}`: 200,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			o := newOffice(t, 10, Limits{})
 			job := must[store.Job](t)(o.st.InsertJob(t.Context(), store.Job{
-				Key: 100, Organisation: organisation, Tenant: o.tenant, Kind: webhook.JobResend, Spec: []byte(spec),
+				Key: 100, Organisation: organisation, Tenant: o.tenant, Kind: kind, Spec: []byte(spec),
 			}, nil))
 			failures := 2
 			o.strike = func(operation string) error { // and it is not taken for another when that fails

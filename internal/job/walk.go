@@ -43,6 +43,9 @@ const beyond = store.EndpointKey(math.MaxInt64)
 
 func newWalk(job store.Job) *walk {
 	spec, err := Decode(job.Spec)
+	if job.Kind > webhook.JobSubscriptions { // the last one that is known
+		err = errUnreadable
+	}
 	if counts(job.Kind) { // anew
 		job.Examined, job.Matched = 0, 0
 	}
