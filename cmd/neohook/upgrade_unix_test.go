@@ -157,6 +157,14 @@ func TestMigrateTellsWhatItHasDone(t *testing.T) {
 	}
 	program := built(t)
 	migrate := func() *migration { return startMigration(t, program, database.Address()) }
+	// It is enough to own the schema.
+	change(`CREATE ROLE modest LOGIN`)
+	change(`CREATE SCHEMA neohook AUTHORIZATION modest`)
+	modest := strings.Replace(database.Address(), "user=neohook", "user=modest", 1)
+	startMigration(t, program, modest).want(t, exitOK, fmt.Sprintf("The schema is made, with version %d.\n", known))
+	change(`DROP SCHEMA neohook CASCADE`)
+	startMigration(t, program, modest).want(t, exitFailed, "permission denied")
+
 	migrate().want(t, exitOK, fmt.Sprintf("The schema is made, with version %d.\n", known))
 	migrate().want(t, exitOK, fmt.Sprintf("The schema has version %d: there is nothing to do.\n", known))
 

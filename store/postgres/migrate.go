@@ -99,6 +99,7 @@ func pauseFor(ctx context.Context, pause time.Duration) bool {
 }
 
 const (
+	hasSchemaSQL   = `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)`
 	makeVersionSQL = `CREATE TABLE IF NOT EXISTS schema_version (
 			one     boolean PRIMARY KEY CHECK (one),
 			version integer NOT NULL,
@@ -118,7 +119,14 @@ func (m *migrator) migrate(ctx context.Context) (before, after int, err error) {
 	before = state.version
 	if err == nil && before == 0 {
 		err = m.transact(ctx, "schema_version", func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+pgx.Identifier{m.store.schema}.Sanitize()+";"+makeVersionSQL)
+			// IF NOT EXISTS would need the right to make one, also where there is one.
+			has, err := first(ctx, tx, pgx.RowTo[bool], hasSchemaSQL, m.store.schema)
+			if err == nil && !has {
+				_, err = tx.Exec(ctx, "CREATE SCHEMA "+pgx.Identifier{m.store.schema}.Sanitize())
+			}
+			if err == nil {
+				_, err = tx.Exec(ctx, makeVersionSQL)
+			}
 			return err
 		})
 		if err == nil {
@@ -166,7 +174,7 @@ func (m *migrator) next(ctx context.Context, state schemaState) (schemaState, er
 		}
 		state = then
 	}
-	m.log.InfoContext(ctx, "the schema has another version", "schema", m.store.schema, "version", state.version)
+	m.log.InfoContext(ctx, "the schema has a new version", "schema", m.store.schema, "version", state.version)
 	return state, nil
 }
 
