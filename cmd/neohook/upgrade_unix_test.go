@@ -46,9 +46,9 @@ ALTER TABLE node ADD COLUMN note text;
 -- Step: another one.
 ALTER TABLE signal ADD COLUMN note text;
 
--- Step by statements: an index of what is written with each event.
-SELECT CASE WHEN indexrelid IS NULL THEN 'CREATE INDEX CONCURRENTLY published_event ON published (event)' ELSE 'DROP INDEX CONCURRENTLY published_event' END
-	FROM (VALUES (to_regclass('published_event'))) AS named (oid) LEFT JOIN pg_index ON indexrelid = named.oid
+-- Step by statements: an index, which takes a while.
+SELECT CASE WHEN indexrelid IS NULL THEN 'CREATE INDEX CONCURRENTLY signal_tenant ON signal (tenant)' ELSE 'DROP INDEX CONCURRENTLY signal_tenant' END
+	FROM (VALUES (to_regclass('signal_tenant'))) AS named (oid) LEFT JOIN pg_index ON indexrelid = named.oid
 	WHERE indisvalid IS NOT TRUE;
 `
 	takesSQL = `-- Works with programs that know version %d.
@@ -227,7 +227,7 @@ func TestUpgradeUnderLoad(t *testing.T) {
 		func() { run.replace(1, run.last) },
 		func() { run.replace(2, run.last) },
 	})
-	for source, least := range map[string]int{"present": events / 20, "next": events / 4} {
+	for source, least := range map[string]int{"present": events / 20, "next": events / 10} {
 		if n := run.ask(`SELECT count(*) FROM neohook.event WHERE source = $1`, source); n < least {
 			t.Errorf("programs that know the column as %q have stored %d events, want %d or more", source, n, least)
 		}
