@@ -184,8 +184,10 @@ func readCounters(b *testing.B, address, schema string) (c counters) {
 // transaction. An operation is one event with its outcome. The rows that it wrote and the
 // bytes of the log are as the server counts them; a page that is written for the first time
 // behind a checkpoint is in the log whole.
+// Processor time is that of the process, and of the server where that is on this machine.
 func BenchmarkCommit(b *testing.B) {
 	address := benchAddress(b)
+	server := familyOf(b, address)
 	for n, c := range []struct {
 		size, tenants, writers int
 		keyed                  bool
@@ -209,7 +211,7 @@ func BenchmarkCommit(b *testing.B) {
 			}
 			start := readCounters(b, address, schema)
 			b.ReportAllocs()
-			before := cpu(b)
+			before, serverBefore := cpu(b), server.cpu()
 			b.ResetTimer()
 			var writers sync.WaitGroup
 			for _, l := range loads {
@@ -223,6 +225,7 @@ func BenchmarkCommit(b *testing.B) {
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 			b.ReportMetric(float64((cpu(b)-before).Microseconds())/float64(b.N), "cpu-µs/event")
+			b.ReportMetric(float64((server.cpu()-serverBefore).Microseconds())/float64(b.N), "server-µs/event")
 			log := readCounters(b, address, schema).log - start.log
 			if err := s.Close(); err != nil { // the server counts when its connections end
 				b.Fatal(err)
