@@ -41,7 +41,7 @@ func (e *Engine) assembleNode(cluster store.Cluster) {
 	n.hearing = newHearing(n)
 	e.node = n
 	e.writer.Others = n.hearing
-	e.lanes.Share(dispatch.Share{Holds: n.loop.Holds, LanesIn: cluster.LanesIn})
+	e.lanes.Share(dispatch.Share{Holds: n.loop.Holds, LanesIn: cluster.LanesIn, FreshOf: cluster.FreshOf})
 	e.jobs.Owns = n.owns
 	e.outbox.Elsewhere = func() { cluster.Nudge(keeperBucket) }
 	e.outbox.Expect()

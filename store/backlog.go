@@ -48,6 +48,12 @@ type Moment struct {
 	Key int64
 }
 
+// FreshFrom is an endpoint, and the number from which its fresh deliveries are asked for.
+type FreshFrom struct {
+	Endpoint EndpointKey
+	From     EventKey
+}
+
 // FreshPage is a part of an endpoint's fresh deliveries.
 type FreshPage struct {
 	Deliveries []Open

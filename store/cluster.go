@@ -152,6 +152,9 @@ type Cluster interface {
 	// error.
 	Nudge(bucket Bucket)
 
+	// FreshOf is Backlog.Fresh for several endpoints: a page for each of from, in their
+	// order, of up to limit deliveries each.
+	FreshOf(ctx context.Context, from []FreshFrom, limit int) ([]FreshPage, error)
 	// LanesIn is Backlog.Lanes for the tenants of some buckets.
 	LanesIn(ctx context.Context, buckets []Bucket, after EndpointKey, limit int) ([]Lane, error)
 	// FailingIn is Failures.FailingEndpoints for the tenants of some buckets.

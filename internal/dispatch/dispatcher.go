@@ -357,10 +357,8 @@ func (d *Dispatcher) wakeUp(ctx context.Context) {
 // readPages reads what the Board asks of the store.
 func (d *Dispatcher) readPages(ctx context.Context) {
 	for {
-		d.mu.Lock()
-		request, wanted := d.board.TakePage()
-		d.mu.Unlock()
-		if !wanted {
+		requests := d.takePages()
+		if len(requests) == 0 {
 			select {
 			case <-ctx.Done():
 				return
@@ -368,15 +366,14 @@ func (d *Dispatcher) readPages(ctx context.Context) {
 				continue
 			}
 		}
-		page, err := d.read(ctx, request)
-		if err != nil {
-			page = lane.Page{PageRequest: request, Failed: true}
-		}
+		pages, err := d.readAll(ctx, requests)
 		if ctx.Err() == nil && d.paging.News(err) {
 			d.log.WarnContext(ctx, "backlog could not be read, trying again", "error", err)
 		}
 		d.mu.Lock()
-		d.board.PutPage(time.Now(), page)
+		for _, page := range pages {
+			d.board.PutPage(time.Now(), page)
+		}
 		d.start()
 		d.mu.Unlock()
 		if ctx.Err() != nil {

@@ -14,7 +14,8 @@ import (
 type Share struct {
 	// Holds says whether anything may begin now. It must be quick.
 	Holds func() bool
-	// LanesIn is that of a store.Cluster.
+	// LanesIn and FreshOf are those of a store.Cluster.
+	FreshOf func(ctx context.Context, from []store.FreshFrom, limit int) ([]store.FreshPage, error)
 	LanesIn func(ctx context.Context, buckets []store.Bucket, after store.EndpointKey, limit int) ([]store.Lane, error)
 }
 

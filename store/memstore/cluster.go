@@ -218,6 +218,17 @@ func (n *Node) Bury(ctx context.Context, key store.NodeKey, beat int64) error {
 	})
 }
 
+// FreshOf is Fresh for several endpoints.
+func (n *Node) FreshOf(ctx context.Context, from []store.FreshFrom, limit int) ([]store.FreshPage, error) {
+	return get(ctx, n.Store, "FreshOf", func(db *state) ([]store.FreshPage, error) {
+		pages := make([]store.FreshPage, len(from))
+		for i, of := range from {
+			pages[i] = db.fresh(of.Endpoint, of.From, limit)
+		}
+		return pages, nil
+	})
+}
+
 // LanesIn lists the endpoints of some buckets that have open deliveries or sends.
 func (n *Node) LanesIn(ctx context.Context, buckets []store.Bucket, after store.EndpointKey, limit int) ([]store.Lane, error) {
 	return get(ctx, n.Store, "LanesIn", func(db *state) ([]store.Lane, error) {

@@ -239,23 +239,27 @@ func (db *state) open(ep store.EndpointKey) []store.Open {
 
 // Fresh examines up to limit open deliveries of an endpoint, and returns the fresh ones.
 func (s *Store) Fresh(ctx context.Context, ep store.EndpointKey, from store.EventKey, limit int) (store.FreshPage, error) {
-	return get(ctx, s, "Fresh", func(db *state) (page store.FreshPage, _ error) {
-		examined := 0
-		for _, open := range db.open(ep) {
-			if open.Event < from {
-				continue
-			}
-			if examined == limit {
-				page.Next, page.More = open.Event, true
-				break
-			}
-			examined++
-			if db.deliveries[ep][open.Event].State == webhook.Pending {
-				page.Deliveries = append(page.Deliveries, open)
-			}
-		}
-		return page, nil
+	return get(ctx, s, "Fresh", func(db *state) (store.FreshPage, error) {
+		return db.fresh(ep, from, limit), nil
 	})
+}
+
+func (db *state) fresh(ep store.EndpointKey, from store.EventKey, limit int) (page store.FreshPage) {
+	examined := 0
+	for _, open := range db.open(ep) {
+		if open.Event < from {
+			continue
+		}
+		if examined == limit {
+			page.Next, page.More = open.Event, true
+			break
+		}
+		examined++
+		if db.deliveries[ep][open.Event].State == webhook.Pending {
+			page.Deliveries = append(page.Deliveries, open)
+		}
+	}
+	return page
 }
 
 // Waiting returns an endpoint's waiting deliveries, soonest due first.

@@ -33,32 +33,56 @@ func (s *Store) Lanes(ctx context.Context, after store.EndpointKey, limit int) (
 }
 
 const (
-	// freshSQL reads one more than is asked for, which says that there are more. Ranges are
-	// read one after the other, and none when there are enough.
-	freshSQL = `SELECT event FROM (
-			(SELECT event FROM delivery WHERE endpoint = $1 AND event >= $2 ORDER BY event LIMIT $3 + 1)
-			UNION ALL
-			(SELECT event FROM waiting WHERE endpoint = $1 AND event >= $2 AND retry_at IS NULL ORDER BY event LIMIT $3 + 1)
-		) AS fresh ORDER BY event LIMIT $3 + 1`
+	// freshSQL reads one more of each than is asked for, which says that there are more.
+	// Ranges are read one after the other, and none when there are enough.
+	freshSQL = `SELECT place - 1, fresh.event FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS wanted (endpoint, low, place)
+		CROSS JOIN LATERAL (SELECT event FROM (
+				(SELECT event FROM delivery WHERE endpoint = wanted.endpoint AND event >= wanted.low ORDER BY event LIMIT $3 + 1)
+				UNION ALL
+				(SELECT event FROM waiting WHERE endpoint = wanted.endpoint AND event >= wanted.low AND retry_at IS NULL ORDER BY event LIMIT $3 + 1)
+			) AS either ORDER BY event LIMIT $3 + 1) AS fresh`
 	waitingSQL = `SELECT event, tried, retry_at FROM waiting WHERE endpoint = $1 AND retry_at IS NOT NULL
 		AND (retry_at, event) >= ($2, $3) ORDER BY retry_at, event LIMIT $4`
 )
 
 // Fresh returns up to limit fresh deliveries of an endpoint. Those that wait are kept
 // apart, and none is examined.
-func (s *Store) Fresh(ctx context.Context, endpoint store.EndpointKey, from store.EventKey, limit int) (page store.FreshPage, err error) {
-	events, err := readAll(ctx, s, scanKey, freshSQL, endpoint, from, limit)
+func (s *Store) Fresh(ctx context.Context, endpoint store.EndpointKey, from store.EventKey, limit int) (store.FreshPage, error) {
+	pages, err := s.FreshOf(ctx, []store.FreshFrom{{Endpoint: endpoint, From: from}}, limit)
 	if err != nil {
 		return store.FreshPage{}, err
 	}
-	for i, event := range events {
-		if i == limit {
-			page.Next, page.More = store.EventKey(event), true
-			break
-		}
-		page.Deliveries = append(page.Deliveries, store.Open{Event: store.EventKey(event)})
+	return pages[0], nil
+}
+
+// FreshOf is Fresh for several endpoints, in one statement.
+func (s *Store) FreshOf(ctx context.Context, from []store.FreshFrom, limit int) ([]store.FreshPage, error) {
+	endpoints, lowest := make([]store.EndpointKey, len(from)), make([]store.EventKey, len(from))
+	for i := range from {
+		endpoints[i], lowest[i] = from[i].Endpoint, from[i].From
 	}
-	return page, nil
+	pages := make([]store.FreshPage, len(from))
+	err := s.read(ctx, func(ctx context.Context, q querier) error {
+		rows, err := q.Query(ctx, freshSQL, endpoints, lowest, limit)
+		if err != nil {
+			return err
+		}
+		var place int
+		var event store.EventKey
+		_, err = pgx.ForEachRow(rows, []any{&place, &event}, func() error {
+			if page := &pages[place]; len(page.Deliveries) == limit {
+				page.Next, page.More = event, true
+			} else {
+				page.Deliveries = append(page.Deliveries, store.Open{Event: event})
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pages, nil
 }
 
 func scanWaiting(row pgx.CollectableRow) (open store.Open, err error) {

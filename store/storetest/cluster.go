@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"sync"
@@ -38,6 +39,7 @@ func RunCluster(t *testing.T, open func(*testing.T) func() ClusterStore) {
 		{"NothingIsStoredBehindABurial", nothingIsStoredBehindABurial},
 		{"HandleThatNeverJoinedIsNotFenced", handleThatNeverJoinedIsNotFenced},
 		{"FirstJoinRefusesNoWrite", firstJoinRefusesNoWrite},
+		{"FreshDeliveriesOfManyAreReadTogether", freshDeliveriesOfManyAreReadTogether},
 		{"LanesAreFoundByBucket", lanesAreFoundByBucket},
 		{"FailingEndpointsAreFoundByBucket", failingEndpointsAreFoundByBucket},
 		{"FailingIsKeptByTheOwner", failingIsKeptByTheOwner},
@@ -455,6 +457,24 @@ func firstJoinRefusesNoWrite(c *cluster) {
 		<-ended
 	}
 	same(a.world, "events", len(a.everyEvent(ep)), stored)
+}
+
+func freshDeliveriesOfManyAreReadTogether(c *cluster) {
+	a := c.join()
+	tenant := a.tenant()
+	first, second, empty := a.endpoint(tenant), a.endpoint(tenant), a.endpoint(tenant)
+	all := a.publish(5, tenant, first, second)
+	a.record(a.outcome(tenant, first, all[1], 0, webhook.Succeeded), a.outcome(tenant, second, all[4], 0, webhook.Succeeded))
+	for _, limit := range []int{1, 2, 4, 9} {
+		from := []store.FreshFrom{{Endpoint: second, From: all[2]}, {Endpoint: empty}, {Endpoint: first}, {Endpoint: second}}
+		pages := mustGet[[]store.FreshPage](a.world)(a.FreshOf(a.ctx, from, limit))
+		var want []store.FreshPage
+		for _, of := range from {
+			want = append(want, mustGet[store.FreshPage](a.world)(a.Fresh(a.ctx, of.Endpoint, of.From, limit)))
+		}
+		same(a.world, fmt.Sprint("as each by itself, by ", limit), pages, want)
+	}
+	same(a.world, "of none", len(mustGet[[]store.FreshPage](a.world)(a.FreshOf(a.ctx, nil, 9))), 0)
 }
 
 func lanesAreFoundByBucket(c *cluster) {
