@@ -14,8 +14,9 @@ import (
 // hearing acts upon signals of other nodes. What concerns the order of deliveries is done in
 // the writer's turn, and what takes reading by a goroutine of its own.
 type hearing struct {
-	n    *node
-	bell chan struct{} // there is work
+	n     *node
+	bell  chan struct{} // there is work
+	quiet chan struct{} // there is something to end, which a commit may take along
 
 	mu sync.Mutex
 	// known are signals that were heard and not ended yet.
@@ -28,7 +29,7 @@ type hearing struct {
 }
 
 func newHearing(n *node) *hearing {
-	return &hearing{n: n, bell: make(chan struct{}, 1), known: make(map[store.SignalKey]struct{})}
+	return &hearing{n: n, bell: make(chan struct{}, 1), quiet: make(chan struct{}, 1), known: make(map[store.SignalKey]struct{})}
 }
 
 // reset is for a node that is none any more: what it had to hear is for others.
@@ -46,9 +47,9 @@ func (h *hearing) unheard() int {
 	return len(h.known) - len(h.acted)
 }
 
-func (h *hearing) ring() {
+func ring(bell chan struct{}) {
 	select {
-	case h.bell <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 }
@@ -58,7 +59,7 @@ func (h *hearing) look() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.paused = true
-	h.ring()
+	ring(h.bell)
 }
 
 // Acted returns signals to end with a commit.
@@ -76,7 +77,7 @@ func (h *hearing) Failed(acted []store.SignalKey, err error) {
 	defer h.mu.Unlock()
 	h.acted = append(h.acted, acted...)
 	if len(h.acted) > 0 {
-		h.ring()
+		ring(h.bell)
 	}
 	if errors.Is(err, store.ErrBuried) {
 		h.n.loop.Look()
@@ -104,19 +105,26 @@ func (h *hearing) hear(now time.Time, heard *store.Heard) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	awaited := false
 	for i := range heard.Signals {
 		s := heard.Signals[i]
 		if _, known := h.known[s.Key]; known {
 			continue
 		}
 		h.known[s.Key] = struct{}{}
+		// What comes by the thousand nobody waits for. Others' callers may wait for the rest.
+		awaited = awaited || s.Kind != store.SignalFresh && s.Kind != store.SignalWaiting
 		if h.act(now, &s) {
 			h.acted = append(h.acted, s.Key)
 		} else {
 			h.later = append(h.later, s)
 		}
 	}
-	h.ring()
+	if awaited {
+		ring(h.bell)
+	} else {
+		ring(h.quiet)
+	}
 }
 
 // act does what memory alone must do at once, and says whether that is all.
@@ -203,7 +211,10 @@ func (h *hearing) once(ctx context.Context) (more bool, _ error) {
 	if err != nil {
 		return false, err
 	}
-	return heard.More, h.end(ctx)
+	if heard.More { // the others are given out once these have ended
+		return true, h.end(ctx)
+	}
+	return false, nil
 }
 
 // end ends what was acted upon.
@@ -225,13 +236,26 @@ func (h *hearing) end(ctx context.Context) error {
 
 // work acts upon what takes its time, and ends what others have left, until ctx ends.
 func (h *hearing) work(ctx context.Context) {
-	const rest = 250 * time.Millisecond // after a failure
+	const (
+		rest = 250 * time.Millisecond // after a failure
+		// soon is how long what was acted upon waits to be ended by a commit: by that of what
+		// comes of it, most often.
+		soon = 50 * time.Millisecond
+	)
+	var ripe <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.quiet:
+			if ripe == nil {
+				ripe = time.After(soon)
+			}
+			continue
+		case <-ripe:
 		case <-h.bell:
 		}
+		ripe = nil
 		h.mu.Lock()
 		later, paused := h.later, h.paused
 		h.later, h.paused = nil, false
@@ -254,7 +278,7 @@ func (h *hearing) work(ctx context.Context) {
 				h.n.opts.Logger.WarnContext(ctx, "what other nodes have told could not be acted upon, trying again", "error", failed)
 			}
 			pause(ctx, rest)
-			h.ring()
+			ring(h.bell)
 		}
 	}
 }

@@ -60,21 +60,24 @@ func (w *dueWalk) moved(from store.Moment, seen int64) {
 
 // look finds what is due.
 func (w *dueWalk) look(ctx context.Context, q querier, now time.Time, limit int) (due []store.DeferredEvent, err error) {
-	return due, w.accepted.look(ctx, q, "event_key", func(settled int64) (int64, error) {
+	err = w.accepted.look(ctx, q, "event_key", func(batch *pgx.Batch, settled int64, _ *int64) {
 		from, seen := w.place()
 		if settled < seen { // the database has lost what was stored last
 			from, seen = store.Moment{}, 0
 		}
-		if due, err = all(ctx, q, scanDeferred, dueSQL, now, limit, from.At, from.Key, seen); err != nil {
-			return 0, err
-		}
-		next := store.Moment{At: now}
-		if len(due) > 0 {
-			next = store.Moment{At: due[0].DueAt, Key: int64(due[0].Event)}
-		}
-		w.moved(next, settled)
-		return 0, nil
+		batch.Queue(dueSQL, now, limit, from.At, from.Key, seen).Query(func(rows pgx.Rows) error {
+			if due, err = pgx.AppendRows[store.DeferredEvent, []store.DeferredEvent](nil, rows, scanDeferred); err != nil {
+				return err
+			}
+			next := store.Moment{At: now}
+			if len(due) > 0 {
+				next = store.Moment{At: due[0].DueAt, Key: int64(due[0].Event)}
+			}
+			w.moved(next, settled)
+			return nil
+		})
 	})
+	return due, err
 }
 
 // Due returns the deferred events that are due, and when the next one will be.

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -211,17 +210,19 @@ func scanSignal(row pgx.CollectableRow) (signal store.Signal, err error) {
 // Signals returns those for the node and for the buckets that it owns.
 func (s *Store) Signals(ctx context.Context) (heard store.Heard, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		return s.heard.look(ctx, q, signalSequence, func(from int64) (lowest int64, err error) {
+		return s.heard.look(ctx, q, signalSequence, func(batch *pgx.Batch, from int64, lowest *int64) {
+			heard = store.Heard{}
 			key, mask := s.member.present()
 			if key == 0 {
-				return 0, nil
+				return
 			}
-			found, err := all(ctx, q, scanSignal, signalsSQL, from, key, mask, store.MostHeard+1)
-			if err != nil || len(found) == 0 {
-				return 0, err
-			}
-			heard = hear(found)
-			return int64(found[0].Key), nil
+			batch.Queue(signalsSQL, from, key, mask, store.MostHeard+1).Query(func(rows pgx.Rows) error {
+				found, err := pgx.CollectRows(rows, scanSignal)
+				if len(found) > 0 {
+					heard, *lowest = hear(found), int64(found[0].Key)
+				}
+				return err
+			})
 		})
 	})
 	return heard, err
@@ -256,15 +257,13 @@ const (
 func (s *Store) AwaitHeard(ctx context.Context, tenant store.TenantKey) error {
 	var left []store.SignalKey
 	err := s.read(ctx, func(ctx context.Context, q querier) error {
-		return s.posted.look(ctx, q, signalSequence, func(from int64) (lowest int64, err error) {
-			if left, err = all(ctx, q, pgx.RowTo[store.SignalKey], unheardSQL, from, tenant); err != nil {
-				return 0, err
-			}
-			lowest, err = first(ctx, q, scanKey, lowestSignalSQL, from)
-			if errors.Is(err, pgx.ErrNoRows) {
-				return 0, nil
-			}
-			return lowest, err
+		return s.posted.look(ctx, q, signalSequence, func(batch *pgx.Batch, from int64, lowest *int64) {
+			left = nil
+			batch.Queue(unheardSQL, from, tenant).Query(func(rows pgx.Rows) (err error) {
+				left, err = pgx.AppendRows(left, rows, pgx.RowTo[store.SignalKey])
+				return err
+			})
+			batch.Queue(lowestSignalSQL, from).Query(eachRow(func(rows pgx.Rows) error { return rows.Scan(lowest) }))
 		})
 	})
 	const soon, late = time.Millisecond, 50 * time.Millisecond
