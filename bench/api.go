@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,18 +11,24 @@ import (
 	"sync/atomic"
 )
 
-// api is the REST API, seen from a publisher.
+// api is the REST API of one server or several, seen from a publisher. They take turns.
 type api struct {
-	base, token string
-	client      *http.Client
-	keys        atomic.Int64
+	bases  []string
+	token  string
+	client *http.Client
+	run    string // tells its idempotency keys from those of others
+	posts  atomic.Uint64
 }
 
-func newAPI(base, token string, connections int) *api {
-	return &api{
-		base: base + "/api/v1", token: token,
+func newAPI(token string, connections int, servers ...*server) *api {
+	a := &api{
+		token: token, run: rand.Text(),
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}},
 	}
+	for _, s := range servers {
+		a.bases = append(a.bases, s.address+"/api/v1")
+	}
+	return a
 }
 
 // tenant makes a tenant and its endpoints, which hear of everything.
@@ -46,13 +53,15 @@ func (a *api) publish(ctx context.Context, tenant string, payload []byte) error 
 }
 
 func (a *api) post(ctx context.Context, path string, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, a.base+path, bytes.NewReader(body))
+	number := a.posts.Add(1)
+	base := a.bases[number%uint64(len(a.bases))]
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+a.token)
 	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Idempotency-Key", "auto_bench-"+strconv.FormatInt(a.keys.Add(1), 10))
+	request.Header.Set("Idempotency-Key", "auto_"+a.run+"-"+strconv.FormatUint(number, 10))
 	response, err := a.client.Do(request)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@
 //	go run ./bench -profile cpu.out a CPU profile of the server during the throughput part
 //	go run ./bench isolation        latency of good receivers beside hundreds and thousands that hang
 //	go run ./bench backlog          latency of one tenant beside a million waiting deliveries of another
+//	go run ./bench nodes            one, two and three servers on one PostgreSQL, and what an event costs there
 //	go run ./bench -minutes 10 retention
 //	                                a SQLite store alone, deleting as fast as it inserts
 //	go run ./bench -minutes 10 churn
@@ -23,6 +24,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 )
 
 type settings struct {
@@ -34,6 +36,8 @@ type settings struct {
 	latencies  int
 	profile    string
 	minutes    float64
+	statements int
+	nodes      int
 }
 
 func main() {
@@ -53,20 +57,21 @@ func main() {
 	flag.IntVar(&s.latencies, "latencies", 500, "events of the latency part")
 	flag.StringVar(&s.profile, "profile", "", "write a CPU profile of the server's throughput part to this file")
 	flag.Float64Var(&s.minutes, "minutes", 1, "length of the retention and churn parts")
+	flag.IntVar(&s.statements, "statements", 0, "print so many of the database's costliest statements behind the nodes part, by pg_stat_statements")
+	flag.IntVar(&s.nodes, "nodes", 0, "have the nodes part compare nothing and flood so many servers; 0 is all of it")
+	flag.Usage = usage
 	flag.Parse()
 	parts := map[string]func(context.Context, settings, *api, *server, *receiverProcess) error{
 		"": standard, "isolation": isolation, "backlog": backlog,
 	}
 	part, known := parts[flag.Arg(0)]
 	work := func(ctx context.Context) error { return run(ctx, s, part) }
-	if flag.Arg(0) == "retention" {
-		work, known = func(ctx context.Context) error { return retention(ctx, s) }, true
-	}
-	if flag.Arg(0) == "churn" {
-		work, known = func(ctx context.Context) error { return besideForeign(ctx, s) }, true
+	alone := map[string]func(context.Context, settings) error{"nodes": nodes, "retention": retention, "churn": besideForeign}
+	if part, is := alone[flag.Arg(0)]; is {
+		work, known = func(ctx context.Context) error { return part(ctx, s) }, true
 	}
 	if !known {
-		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation, backlog, retention or churn (flags come before it)\n", flag.Arg(0))
+		fmt.Fprintf(os.Stderr, "bench: there is no part %q: leave it out, or name isolation, backlog, nodes, retention or churn (flags come before it)\n", flag.Arg(0))
 		os.Exit(2)
 	}
 
@@ -78,18 +83,43 @@ func main() {
 	}
 }
 
+func usage() {
+	fmt.Fprint(flag.CommandLine.Output(), `usage: bench [flags] [part]
+
+parts:
+  (none)     throughput, then latency at a low rate, beside a bare loop
+  isolation  latency of good receivers beside hundreds and thousands that hang
+  backlog    latency of one tenant beside a million waiting deliveries of another
+  nodes      one, two and three servers on one PostgreSQL, and what an event costs there
+  retention  a SQLite store alone, deleting as fast as it inserts
+  churn      a PostgreSQL store alone, beside an open transaction of somebody else
+
+flags:
+`)
+	flag.PrintDefaults()
+}
+
 func run(ctx context.Context, s settings, part func(context.Context, settings, *api, *server, *receiverProcess) error) error {
 	receiver, err := startReceiver(ctx)
 	if err != nil {
 		return err
 	}
 	defer receiver.stop()
-	server, err := startServer(ctx)
+	folder, err := os.MkdirTemp("", "neohook-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	binary, err := buildServer(ctx, folder)
+	if err != nil {
+		return err
+	}
+	server, err := startServer(ctx, binary, filepath.Join(folder, "data"))
 	if err != nil {
 		return err
 	}
 	defer server.stop()
-	return part(ctx, s, newAPI(server.address, server.token, s.publishers), server, receiver)
+	return part(ctx, s, newAPI(server.token, s.publishers, server), server, receiver)
 }
 
 // standard is throughput and latency.

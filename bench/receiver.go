@@ -73,6 +73,9 @@ func receive(in io.Reader, out io.Writer) error {
 const (
 	hangPath  = "/hang/"  // where the receiver never answers, and counts nothing
 	otherPath = "/other/" // where it answers, and counts nothing
+	slowPath  = "/slow/"  // where it takes its time
+	// slowness is how much.
+	slowness = 100 * time.Millisecond
 )
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
@@ -101,6 +104,9 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		r.now.Took = append(r.now.Took, at.UnixNano()-sent)
 	}
 	r.mu.Unlock()
+	if strings.HasPrefix(request.URL.Path, slowPath) {
+		time.Sleep(slowness)
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -20,48 +20,53 @@ type server struct {
 	debug   string // the same for its profiles
 	token   string
 	command *exec.Cmd
-	folder  string
 }
 
-// startServer builds the server and starts it on a throw-away folder.
-func startServer(ctx context.Context) (*server, error) {
-	folder, err := os.MkdirTemp("", "neohook-bench-")
-	if err != nil {
-		return nil, err
-	}
-	s := &server{folder: folder}
-	if err := s.start(ctx); err != nil {
-		s.stop()
-		return nil, err
-	}
-	return s, nil
-}
-
-func (s *server) start(ctx context.Context) error {
-	binary, data := filepath.Join(s.folder, "neohook"), filepath.Join(s.folder, "data")
+// buildServer builds the program into folder.
+func buildServer(ctx context.Context, folder string) (binary string, err error) {
+	binary = filepath.Join(folder, "neohook")
 	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/neohook/neohook/cmd/neohook")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the server: %w\n%s", err, text)
+		return "", fmt.Errorf("building the server: %w\n%s", err, text)
 	}
+	return binary, nil
+}
+
+// startServer starts a server whose files are in folder, with flags beside those that all
+// have here.
+func startServer(ctx context.Context, binary, folder string, flags ...string) (*server, error) {
 	listen, debug, err := freePorts()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.address, s.debug = "http://"+listen, "http://"+debug
-	s.command = exec.CommandContext(ctx, binary, "serve", "--data", data, "--listen", listen,
-		"--debug-listen", debug, "--egress-allow", "127.0.0.0/8", "--log-level", "warn")
+	s := &server{address: "http://" + listen, debug: "http://" + debug}
+	s.command = exec.CommandContext(ctx, binary, append([]string{
+		"serve", "--data", folder, "--listen", listen,
+		"--debug-listen", debug, "--egress-allow", "127.0.0.0/8", "--log-level", "warn",
+	}, flags...)...)
 	s.command.Stderr = os.Stderr
 	if err := s.command.Start(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.awaitHealth(ctx); err != nil {
-		return err
+		s.stop()
+		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(data, "token"))
+	text, err := os.ReadFile(filepath.Join(folder, tokenFile))
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
 	s.token = strings.TrimSpace(string(text))
-	return err
+	return s, nil
 }
+
+// The files that servers on one database share.
+const (
+	tokenFile  = "token"
+	keysetFile = "keyset.json"
+)
 
 func freePorts() (first, second string, err error) {
 	var ports [2]string
@@ -132,10 +137,8 @@ func (s *server) profile(ctx context.Context, seconds int, path string) error {
 	return err
 }
 
+// stop ends the server in order.
 func (s *server) stop() {
-	if s.command != nil && s.command.Process != nil {
-		_ = s.command.Process.Signal(syscall.SIGTERM)
-		_ = s.command.Wait()
-	}
-	_ = os.RemoveAll(s.folder)
+	_ = s.command.Process.Signal(syscall.SIGTERM)
+	_ = s.command.Wait()
 }

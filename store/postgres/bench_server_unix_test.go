@@ -67,10 +67,10 @@ func readProcess(pid int) (p process, err error) {
 	name, rest, _ := strings.Cut(string(text), ") ") // which may have spaces
 	var state string
 	var skipped int
-	var ticks [4]time.Duration
+	var ticks [4]int
 	_, err = fmt.Sscan(rest, &state, &p.parent, &skipped, &skipped, &skipped, &skipped, &skipped, &skipped, &skipped, &skipped, &skipped,
 		&ticks[0], &ticks[1], &ticks[2], &ticks[3])
 	const tick = 10 * time.Millisecond
-	p.name, p.used, p.ended = name, (ticks[0]+ticks[1])*tick, (ticks[2]+ticks[3])*tick
+	p.name, p.used, p.ended = name, time.Duration(ticks[0]+ticks[1])*tick, time.Duration(ticks[2]+ticks[3])*tick
 	return p, err
 }

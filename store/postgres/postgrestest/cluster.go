@@ -61,6 +61,9 @@ func (c *Cluster) Address() string {
 	return "postgres:///postgres?user=neohook&host=" + c.Folder
 }
 
+// Pid is the number of the server's process, whose children serve the connections.
+func (c *Cluster) Pid() int { return c.process.Process.Pid }
+
 // prepare makes the folder, owned by whom the server runs as: it refuses to be root.
 func (c *Cluster) prepare() error {
 	if err := os.Mkdir(c.Folder, 0o700); err != nil || os.Getuid() != 0 {

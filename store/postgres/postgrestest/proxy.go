@@ -1,10 +1,13 @@
 package postgrestest
 
 import (
+	"encoding/binary"
 	"io"
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Proxy stands between clients and a cluster's server, and can come between them. Its
@@ -12,6 +15,7 @@ import (
 type Proxy struct {
 	listener net.Listener
 	copies   sync.WaitGroup
+	trips    atomic.Int64
 
 	mu      sync.Mutex
 	conns   map[net.Conn]struct{} // of both sides
@@ -19,6 +23,7 @@ type Proxy struct {
 	server  string // the server's socket
 	moving  *sync.Cond
 	held    bool // nothing moves
+	way     time.Duration
 }
 
 // NewProxy returns a proxy to a cluster's server, on a port of this machine.
@@ -54,6 +59,18 @@ func (p *Proxy) Hold(holds bool) {
 	p.held = holds
 	p.moving.Broadcast()
 }
+
+// Delay has all that is said on later connections take that long on its way, in each
+// direction, as if the server were far away.
+func (p *Proxy) Delay(way time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.way = way
+}
+
+// Trips counts the round trips that clients have begun: what they ask and wait for the
+// answer of, be it of one statement or of many.
+func (p *Proxy) Trips() int64 { return p.trips.Load() }
 
 // Cut ends all connections at once. Later ones go through.
 func (p *Proxy) Cut() {
@@ -99,7 +116,7 @@ func (p *Proxy) join(client net.Conn) {
 		return
 	}
 	p.mu.Lock()
-	target := p.server
+	target, way := p.server, p.way
 	p.mu.Unlock()
 	server, err := net.Dial("unix", target) //nolint:noctx // it answers at once or not at all
 	if err != nil {
@@ -110,13 +127,93 @@ func (p *Proxy) join(client net.Conn) {
 		return
 	}
 	over := make(chan struct{}, 2) // from either side
-	for from, to := range map[net.Conn]net.Conn{client: server, server: client} {
+	for from, to := range map[net.Conn]io.Writer{client: io.MultiWriter(&asked{trips: &p.trips}, &gate{p, server}), server: &gate{p, client}} {
 		p.copies.Go(func() {
-			_, _ = io.Copy(&gate{p, to}, from)
+			carry(to, from, way)
 			over <- struct{}{}
 		})
 	}
 	<-over
+}
+
+// carry brings what is said to where it goes, each piece after as long as the way takes.
+func carry(to io.Writer, from io.Reader, way time.Duration) {
+	if way == 0 {
+		_, _ = io.Copy(to, from)
+		return
+	}
+	type piece struct {
+		said []byte
+		due  time.Time
+	}
+	const underWay = 1024 // beyond it the sender waits
+	pieces := make(chan piece, underWay)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		for p := range pieces {
+			time.Sleep(time.Until(p.due))
+			if _, err := to.Write(p.said); err != nil {
+				return
+			}
+		}
+	}()
+	defer func() { <-gone }()
+	defer close(pieces)
+	for {
+		said := make([]byte, 32<<10)
+		n, err := from.Read(said)
+		if n > 0 {
+			select {
+			case pieces <- piece{said[:n], time.Now().Add(way)}:
+			case <-gone:
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// asked counts the round trips in what a client says. It knows of each message where it
+// ends, and of those that end a trip: Sync, and a simple Query.
+type asked struct {
+	trips   *atomic.Int64
+	started bool // the first message has no kind
+	head    [5]byte
+	has     int // of head
+	rest    int // of the message behind it
+}
+
+func (a *asked) Write(said []byte) (int, error) {
+	written := len(said)
+	for len(said) > 0 {
+		if a.rest > 0 {
+			n := min(a.rest, len(said))
+			a.rest, said = a.rest-n, said[n:]
+			continue
+		}
+		from := 0
+		if !a.started {
+			from = 1
+		}
+		if a.has < from {
+			a.has = from
+		}
+		n := copy(a.head[a.has:], said)
+		a.has, said = a.has+n, said[n:]
+		if a.has < len(a.head) {
+			break
+		}
+		if kind := a.head[0]; a.started && (kind == 'S' || kind == 'Q') {
+			a.trips.Add(1)
+		}
+		const length = 4 // counts itself
+		a.rest = int(binary.BigEndian.Uint32(a.head[1:])) - length
+		a.started, a.has = true, 0
+	}
+	return written, nil
 }
 
 // gate lets through what is said unless that is held.
