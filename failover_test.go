@@ -59,7 +59,7 @@ func TestFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
 				for count.Load() < until {
 					n := int(next.Add(1))
 					for count.Load() < until { // repeats what was not acknowledged
-						if f.publish(n).StatusCode/100 == 2 {
+						if f.offer(n).StatusCode/100 == 2 {
 							acknowledged.Store(n, true)
 							count.Add(1)
 							break
@@ -114,7 +114,7 @@ func TestFailoverLosesNothingThatWasAcknowledged(t *testing.T) {
 			continue
 		}
 		// A repeat finds what is stored: it is accepted once.
-		if answer := f.publish(n); answer.StatusCode != http.StatusConflict && answer.StatusCode/100 != 2 {
+		if answer := f.offer(n); answer.StatusCode != http.StatusConflict && answer.StatusCode/100 != 2 {
 			t.Fatalf("event %d is repeated: %s", n, answer.Status)
 		}
 	}

@@ -103,7 +103,7 @@ func (o *overPostgres) must(method, path, body string) {
 	}
 }
 
-func (o *overPostgres) publish(n int) *http.Response {
+func (o *overPostgres) offer(n int) *http.Response {
 	o.Helper()
 	return o.call(http.MethodPost, "/app/acme/msg", fmt.Sprintf(`{"eventType":"a","eventId":"e%d","payload":{"n":%d}}`, n, n))
 }
@@ -152,7 +152,7 @@ func TestDatabaseIsAwayForAWhile(t *testing.T) {
 	began := len(o.log.all())
 	const publishing = 40
 	for n := range publishing {
-		answer := o.publish(1000 + n)
+		answer := o.offer(1000 + n)
 		if answer.StatusCode != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" {
 			t.Fatalf("published while the database is away: %s, Retry-After %q", answer.Status, answer.Header.Get("Retry-After"))
 		}
@@ -169,7 +169,7 @@ func TestDatabaseIsAwayForAWhile(t *testing.T) {
 	if err := cluster.Start(t.Context(), "fsync=off"); err != nil {
 		t.Fatal(err)
 	}
-	o.until("published again", func() bool { return o.publish(2000).StatusCode/100 == 2 })
+	o.until("published again", func() bool { return o.offer(2000).StatusCode/100 == 2 })
 	o.until("all recorded", func() bool {
 		page, err := o.eng.DeliveriesAtEndpoint(t.Context(), "acme", "ep", neohook.DeliveryFilter{}, neohook.Page{Limit: 100})
 		if err != nil {
