@@ -23,7 +23,10 @@ type ranges struct {
 
 	mu     sync.Mutex
 	making chan struct{} // closed when it has been done; nil while nobody makes any
-	closed bool
+	// asked is the highest key that has asked for more meanwhile, and when.
+	asked   store.EventKey
+	askedAt time.Time
+	closed  bool
 }
 
 // divided is a table in ranges of the event's key.
@@ -61,23 +64,40 @@ func (s *Store) reached(ctx context.Context, key store.EventKey, now time.Time) 
 	}
 	s.ranges.mu.Lock()
 	defer s.ranges.mu.Unlock()
-	if s.ranges.making != nil || s.ranges.closed {
-		return
+	switch {
+	case s.ranges.closed:
+	case s.ranges.making != nil:
+		if key > s.ranges.asked {
+			s.ranges.asked, s.ranges.askedAt = key, now
+		}
+	default:
+		s.ranges.making = make(chan struct{})
+		go s.makeAhead(context.WithoutCancel(ctx), key, now) // it is of use to others
 	}
-	making := make(chan struct{})
-	s.ranges.making = making
-	ctx = context.WithoutCancel(ctx) // it is of use to others
-	go func() {
+}
+
+// makeAhead makes ranges ahead, and lets go of others, as long as anybody asks for it.
+func (s *Store) makeAhead(ctx context.Context, key store.EventKey, now time.Time) {
+	for asked := true; asked; key, now, asked = s.ranges.next(key) {
 		// Where it does not work out the next one tries again, or says why not when there is
 		// no room left.
 		if s.makeRanges(ctx, key, now) == nil {
 			_ = s.dropSpent(ctx)
 		}
-		s.ranges.mu.Lock()
-		defer s.ranges.mu.Unlock()
-		s.ranges.making = nil
-		close(making)
-	}()
+	}
+}
+
+// next returns the key that has asked for more since they were made for one. Where none
+// has, or has got it by now, nobody makes any from then on.
+func (r *ranges) next(made store.EventKey) (key store.EventKey, now time.Time, asked bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.asked > made && int64(r.asked) >= r.ahead.Load() && !r.closed {
+		return r.asked, r.askedAt, true
+	}
+	close(r.making)
+	r.making = nil
+	return 0, now, false
 }
 
 // close waits until nobody makes any.
