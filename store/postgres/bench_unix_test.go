@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,19 +35,7 @@ func benchAddress(b *testing.B) string {
 	if given := os.Getenv("NEOHOOK_TEST_POSTGRES"); given != "" {
 		return given
 	}
-	postgrestest.Address(b) // says why there is none
-	folder := b.TempDir()
-	for at := folder; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
-		if err := os.Chmod(at, 0o755); err != nil { //nolint:gosec // the server's user must get through
-			b.Fatal(err)
-		}
-	}
-	cluster, err := postgrestest.NewCluster(b.Context(), filepath.Join(folder, "cluster"), "max_wal_size=4GB", "shared_buffers=512MB")
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = cluster.Stop(true) })
-	return cluster.Address()
+	return postgrestest.Own(b, "max_wal_size=4GB", "shared_buffers=512MB").Address()
 }
 
 // load makes batches as an engine does: fresh events, and what came of those of the batch
