@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -151,10 +153,12 @@ func remove(ctx context.Context, tx pgx.Tx, key, but store.NodeKey) error {
 }
 
 const (
-	beatSQL   = `UPDATE node SET beat = beat + 1 WHERE key = $1 RETURNING beat`
-	nodesSQL  = `SELECT key, name, delivers, watches, beat FROM node ORDER BY key`
-	ownersSQL = `SELECT bucket, node FROM bucket WHERE node IS NOT NULL`
-	pausedSQL = `SELECT COALESCE((SELECT paused FROM instance), false)`
+	beatSQL = `UPDATE node SET beat = beat + 1 WHERE key = $1 RETURNING beat`
+	// viewSQL is one statement, for one consistent reading: a row for each node, and one with
+	// the owners of all buckets.
+	viewSQL = `SELECT key, name, delivers, watches, beat, NULL::bigint[], false FROM node
+		UNION ALL
+		SELECT 0, '', false, '', 0, ARRAY(SELECT coalesce(node, 0) FROM bucket ORDER BY bucket), coalesce((SELECT paused FROM instance), false)`
 )
 
 // Beat raises the node's counter and returns how the cluster stands. It ends with ctx: a
@@ -164,44 +168,40 @@ func (s *Store) Beat(ctx context.Context) (view store.View, err error) {
 	if key == 0 {
 		return view, store.ErrBuried
 	}
-	// One statement, so that nobody waits for a node that was stopped in the midst of it.
-	if _, err := readFirst(ctx, s, pgx.RowTo[int64], beatSQL, key); errors.Is(err, store.ErrNotFound) {
-		return view, store.ErrBuried
-	} else if err != nil {
-		return view, err
+	lives := false
+	// In one round trip, so that nobody waits for a node that was stopped in the midst of it.
+	batch := new(pgx.Batch)
+	batch.Queue(beatSQL, key).Query(eachRow(func(rows pgx.Rows) error {
+		lives = true
+		return nil
+	}))
+	batch.Queue(viewSQL).Query(eachRow(func(rows pgx.Rows) error { return scanView(rows, &view) }))
+	err = s.read(ctx, func(ctx context.Context, q querier) error { return q.SendBatch(ctx, batch).Close() })
+	if err == nil && !lives {
+		err = store.ErrBuried
 	}
-	err = s.snapshot(ctx, func(ctx context.Context, q querier) (err error) {
-		if view.Nodes, err = all(ctx, q, pgx.RowToFunc[store.Node](scanNode), nodesSQL); err != nil {
-			return err
-		}
-		if view.Paused, err = first(ctx, q, pgx.RowTo[bool], pausedSQL); err != nil {
-			return err
-		}
-		return readOwners(ctx, q, &view.Owners)
-	})
 	if err != nil {
 		return store.View{}, err
 	}
+	slices.SortFunc(view.Nodes, func(a, b store.Node) int { return cmp.Compare(a.Key, b.Key) })
 	return view, nil
 }
 
-func scanNode(row pgx.CollectableRow) (n store.Node, err error) {
-	err = row.Scan(&n.Key, &n.Name, &n.Delivers, &n.Watches, &n.Beat)
-	return n, err
-}
-
-func readOwners(ctx context.Context, q querier, owners *[store.BucketCount]store.NodeKey) error {
-	rows, err := q.Query(ctx, ownersSQL)
-	if err != nil {
+// scanView adds a row to a view.
+func scanView(rows pgx.Rows, view *store.View) error {
+	var n store.Node
+	var owners []store.NodeKey
+	var paused bool
+	if err := rows.Scan(&n.Key, &n.Name, &n.Delivers, &n.Watches, &n.Beat, &owners, &paused); err != nil {
 		return err
 	}
-	var bucket store.Bucket
-	var node store.NodeKey
-	_, err = pgx.ForEachRow(rows, []any{&bucket, &node}, func() error {
-		owners[bucket] = node
+	if n.Key != 0 {
+		view.Nodes = append(view.Nodes, n)
 		return nil
-	})
-	return err
+	}
+	view.Paused = paused
+	copy(view.Owners[:], owners)
+	return nil
 }
 
 const (
