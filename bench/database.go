@@ -129,10 +129,10 @@ func pause(ctx context.Context, length time.Duration) error {
 
 // costliest prints the statements that took the most of the server's time, where it counts
 // them.
-func (d *database) costliest(ctx context.Context, count, events int) error {
+func (d *database) costliest(ctx context.Context, most, count int, of string) error {
 	rows, err := d.stats.Query(ctx, `SELECT left(regexp_replace(query, '\s+', ' ', 'g'), 110), calls, total_exec_time + total_plan_time, total_plan_time, rows
 		FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-		ORDER BY total_exec_time + total_plan_time DESC LIMIT $1`, count)
+		ORDER BY total_exec_time + total_plan_time DESC LIMIT $1`, most)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (d *database) costliest(ctx context.Context, count, events int) error {
 	var calls, returned int64
 	var took, planned float64
 	_, err = pgx.ForEachRow(rows, []any{&query, &calls, &took, &planned, &returned}, func() error {
-		fmt.Printf("  %6.2f µs an event  %8d calls of %8.1f µs, planned in %8.1f  %8d rows  %s\n", took*1000/float64(events), calls, took*1000/float64(max(1, calls)), planned*1000/float64(max(1, calls)), returned, query)
+		fmt.Printf("  %6.2f µs %s  %8d calls of %8.1f µs, planned in %8.1f  %8d rows  %s\n", took*1000/float64(count), of, calls, took*1000/float64(max(1, calls)), planned*1000/float64(max(1, calls)), returned, query)
 		return nil
 	})
 	return err

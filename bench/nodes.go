@@ -148,6 +148,9 @@ func (run *nodesRun) rest(ctx context.Context) error {
 	if err := pause(ctx, settles); err != nil {
 		return err
 	}
+	if err := run.resetStatements(ctx); err != nil {
+		return err
+	}
 	before, err := run.cost(ctx)
 	if err != nil {
 		return err
@@ -163,7 +166,24 @@ func (run *nodesRun) rest(ctx context.Context) error {
 	fmt.Printf("at rest, %d nodes, a minute: %.0f rows written, %.1f KB of log, %.0f transactions that write; a second: %.1f round trips, %.2f %% of a core in the nodes, %.2f %% in the database\n",
 		nodesMost, float64(c.rows())/minutes, float64(c.log)/1e3/minutes, float64(c.transactions)/minutes,
 		float64(c.trips)/length.Seconds(), 100*c.nodes.Seconds()/length.Seconds(), 100*c.cpu.Seconds()/length.Seconds())
-	return nil
+	return run.costliest(ctx, int(length.Seconds()), "a second")
+}
+
+// resetStatements has the server count statements anew, and costliest prints them: where
+// that is asked for.
+func (run *nodesRun) resetStatements(ctx context.Context) error {
+	if run.statements == 0 {
+		return nil
+	}
+	_, err := run.database.stats.Exec(ctx, `SELECT pg_stat_statements_reset()`)
+	return err
+}
+
+func (run *nodesRun) costliest(ctx context.Context, count int, of string) error {
+	if run.statements == 0 {
+		return nil
+	}
+	return run.database.costliest(ctx, run.statements, count, of)
 }
 
 // seldom is events at a low rate.
@@ -215,10 +235,8 @@ func (run *nodesRun) single(ctx context.Context) error {
 	if err := run.warmUp(ctx, a, quick); err != nil {
 		return err
 	}
-	if run.statements > 0 {
-		if _, err := run.database.stats.Exec(ctx, `SELECT pg_stat_statements_reset()`); err != nil {
-			return err
-		}
+	if err := run.resetStatements(ctx); err != nil {
+		return err
 	}
 	profiled := make(chan error, 1)
 	if run.profile == "" {
@@ -234,10 +252,8 @@ func (run *nodesRun) single(ctx context.Context) error {
 	fmt.Println(costHeader)
 	c.print(run.nodes)
 	c.printRows()
-	if run.statements > 0 {
-		if err := run.database.costliest(ctx, run.statements, run.events); err != nil {
-			return err
-		}
+	if err := run.costliest(ctx, run.events, "an event"); err != nil {
+		return err
 	}
 	return <-profiled
 }
