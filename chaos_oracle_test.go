@@ -15,11 +15,22 @@ import (
 
 func isNotFound(err error) bool { return errors.Is(err, neohook.ErrNotFound) }
 
+// read reads by whichever node there is: one may end just then.
+func (c *chaos) read(by func(*node) error) error {
+	for {
+		if err := by(c.current()); !errors.Is(err, store.ErrClosed) {
+			return err
+		}
+	}
+}
+
 // standing is where an event stands at an endpoint; found is false where it never was
 // meant for it.
 func (c *chaos) standing(event *chaosEvent, endpoint *chaosEndpoint) (record store.DeliveryRecord, found bool) {
-	n := c.current()
-	record, err := n.st.Delivery(c.t.Context(), n.eng.EndpointKey(endpoint.id), n.eng.EventKey(event.got.ID))
+	err := c.read(func(n *node) (err error) {
+		record, err = n.st.Delivery(c.t.Context(), n.eng.EndpointKey(endpoint.id), n.eng.EventKey(event.got.ID))
+		return err
+	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		c.t.Fatal(err)
 	}
@@ -65,8 +76,11 @@ func (c *chaos) drain() {
 
 // sendsWait says that there are manual sends to an endpoint.
 func (c *chaos) sendsWait(endpoint *chaosEndpoint) bool {
-	n := c.current()
-	count, err := n.st.CountSends(c.t.Context(), n.eng.EndpointKey(endpoint.id), 1)
+	var count int
+	err := c.read(func(n *node) (err error) {
+		count, err = n.st.CountSends(c.t.Context(), n.eng.EndpointKey(endpoint.id), 1)
+		return err
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}

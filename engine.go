@@ -171,9 +171,15 @@ func (e *Engine) changedHere(ctx context.Context, tenant store.TenantKey) {
 		before = held.Keys()
 	}
 	e.routes.Refresh(tenant)
+	e.toldOfChange(ctx, tenant, before)
+}
+
+// toldOfChange has lanes act on other routes: those of some endpoints, or where none are
+// named, all of the tenant.
+func (e *Engine) toldOfChange(ctx context.Context, tenant store.TenantKey, endpoints []store.EndpointKey) {
 	e.herald.Changed(context.WithoutCancel(ctx), tenant)
 	// The change is stored: that its caller goes away must not keep it from the lanes.
-	if err := e.lanes.Changed(context.WithoutCancel(ctx), tenant, before); err != nil {
+	if err := e.lanes.Changed(context.WithoutCancel(ctx), tenant, endpoints); err != nil {
 		e.opts.Logger.WarnContext(ctx, "a change of endpoints could not be read: nothing is sent to them until it can", "error", err)
 	}
 }

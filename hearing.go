@@ -144,6 +144,7 @@ func (h *hearing) act(now time.Time, s *store.Signal) bool {
 		lanes.Review(now, s.Tenant)
 		return false
 	case store.SignalRoutes:
+		h.n.routes.Refresh(s.Tenant) // at once: what else is heard may be for an endpoint that is new
 		return false
 	case store.SignalPaused:
 		h.paused = true
@@ -301,7 +302,7 @@ func (h *hearing) workOn(ctx context.Context, signals []store.Signal) error {
 		}
 	}
 	for tenant := range changed {
-		h.n.changedHere(ctx, tenant)
+		h.n.toldOfChange(ctx, tenant, nil) // the routes are others already
 		if err := h.n.failing.Reread(ctx, store.BucketOf(tenant), h.n.cluster.FailingIn); err != nil {
 			return err
 		}

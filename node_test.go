@@ -163,6 +163,41 @@ func TestChangeThroughAnotherNodeCountsBeforeItsCallerIsTold(t *testing.T) {
 	})
 }
 
+// TestEndpointMadeThroughAnotherNodeIsNotTakenForDeleted has an owner that is told of the
+// endpoint, and does not come to act on that, when it is told of an event for it.
+func TestEndpointMadeThroughAnotherNodeIsNotTakenForDeleted(t *testing.T) {
+	inFakeTime(t, func(t *testing.T) {
+		disk := memstore.New()
+		handle, adapter := disk.Node(), memadapter.New()
+		var slow atomic.Bool
+		handle.Faults = func(_ context.Context, operation string, moment memstore.Moment) error {
+			if operation == "EndSignals" && moment == memstore.Before && slow.Load() {
+				time.Sleep(time.Minute)
+			}
+			return nil
+		}
+		owner, stopOwner := startFake(t, handle, adapter, neohook.Options{})
+		api, stopAPI := startFake(t, disk.Node(), adapter, neohook.Options{Role: neohook.RoleAPI})
+		time.Sleep(settle)
+		createTenant(t, owner, "acme")
+		createTenant(t, owner, "other")
+		createEndpoint(t, owner, "acme", webhook.Endpoint{URL: "https://one.example"})
+		publish(t, owner, "acme", `{}`)
+		slow.Store(true)
+		createEndpoint(t, api, "other", webhook.Endpoint{URL: "https://other.example"})
+		made := createEndpoint(t, api, "acme", webhook.Endpoint{URL: "https://two.example"})
+		event := publish(t, api, "acme", `{}`)
+		time.Sleep(settle)
+		if got := begun(adapter, event.ID, made.ID); len(got) != 1 {
+			standing := must[webhook.Standing](t)(api.Delivery(t.Context(), "acme", event.ID, made.ID))
+			t.Errorf("it was sent at %v, want once; it is %v, %q", got, standing.State, standing.Reason)
+		}
+		slow.Store(false)
+		stopOwner()
+		stopAPI()
+	})
+}
+
 func TestKeeperDoesForAllNodes(t *testing.T) {
 	inFakeTime(t, func(t *testing.T) {
 		disk := memstore.New()
