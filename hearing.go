@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/neohook/neohook/internal/commit"
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/store"
 )
 
@@ -177,6 +178,7 @@ func (h *hearing) actAnyway(now time.Time, s *store.Signal) bool {
 // listen hears what others have to say until ctx ends.
 func (h *hearing) listen(ctx context.Context) {
 	const often = time.Second // however quiet it is
+	var away outage.Watch
 	for ctx.Err() == nil {
 		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, often)
@@ -189,8 +191,10 @@ func (h *hearing) listen(ctx context.Context) {
 			pause(ctx, often-time.Since(began))
 		}
 		for more := true; more && ctx.Err() == nil; {
-			if more, err = h.once(ctx); err != nil && ctx.Err() == nil {
-				if !errors.Is(err, store.ErrBuried) && !errors.Is(err, commit.ErrStopped) {
+			more, err = h.once(ctx)
+			news := away.News(err)
+			if err != nil && ctx.Err() == nil {
+				if news && !errors.Is(err, store.ErrBuried) && !errors.Is(err, commit.ErrStopped) {
 					h.n.opts.Logger.WarnContext(ctx, "what other nodes have to say could not be read, trying again", "error", err)
 				}
 				pause(ctx, often)
@@ -244,6 +248,7 @@ func (h *hearing) work(ctx context.Context) {
 		soon = 50 * time.Millisecond
 	)
 	var ripe <-chan time.Time
+	var away outage.Watch
 	for {
 		select {
 		case <-ctx.Done():
@@ -274,8 +279,10 @@ func (h *hearing) work(ctx context.Context) {
 			}
 		}
 		h.mu.Unlock()
-		if failed = errors.Join(failed, h.end(ctx)); failed != nil && ctx.Err() == nil {
-			if !errors.Is(failed, store.ErrBuried) {
+		failed = errors.Join(failed, h.end(ctx))
+		news := away.News(failed)
+		if failed != nil && ctx.Err() == nil {
+			if news && !errors.Is(failed, store.ErrBuried) {
 				h.n.opts.Logger.WarnContext(ctx, "what other nodes have told could not be acted upon, trying again", "error", failed)
 			}
 			pause(ctx, rest)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/store"
 )
 
@@ -89,11 +90,12 @@ func (e *Engine) notice(ctx context.Context) {
 // look looks at what the keeper has done, where that is another node, until ctx ends.
 func (n *node) look(ctx context.Context) {
 	const often = 500 * time.Millisecond
+	var away outage.Watch
 	for ; ctx.Err() == nil; pause(ctx, often) {
 		if n.keeping.is() {
 			continue
 		}
-		if err := n.keeper.Check(ctx); err != nil && ctx.Err() == nil {
+		if err := n.keeper.Check(ctx); ctx.Err() == nil && away.News(err) {
 			n.opts.Logger.WarnContext(ctx, "it could not be read what other nodes have expunged, trying again", "error", err)
 		}
 		if n.outbox.Stats().Waiting > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/store"
 )
 
@@ -23,6 +24,7 @@ func (e *Engine) keepCounts(ctx context.Context) {
 	began, commits := time.Now(), uint64(0)
 	due, more := true, true // what an earlier Run has left
 	_, shared := e.store.(store.Cluster)
+	var away outage.Watch
 	for rest(ctx, more) {
 		if newest := e.tally.commits.Load(); newest != commits || shared { // other nodes count too
 			commits, due = newest, true
@@ -33,7 +35,7 @@ func (e *Engine) keepCounts(ctx context.Context) {
 		var err error
 		more, err = e.store.CompactRollups(ctx, began.Add(time.Since(began)))
 		due = more || err != nil
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() == nil && away.News(err) {
 			e.opts.Logger.WarnContext(ctx, "upkeep of what is counted failed, it will be tried again", "error", err)
 		}
 	}

@@ -60,6 +60,7 @@ type Loop struct {
 	told chan struct{} // the lease has changed
 
 	beating, acting outage.Watch
+	silent          time.Time // when the first beat failed of those since the last good one; of beat
 
 	lost func() // ends what is being done for a node that was buried
 }
@@ -151,6 +152,13 @@ func (l *Loop) beaten(ctx context.Context, b Beat) error {
 	if ctx.Err() == nil && l.beating.News(err) {
 		l.log.WarnContext(ctx, "node could not tell the others that it lives", "error", err)
 	}
+	switch {
+	case err != nil && l.silent.IsZero():
+		l.silent = time.Now()
+	case err == nil && !l.silent.IsZero():
+		l.log.InfoContext(ctx, "node has told the others that it lives again", "silent_for", time.Since(l.silent))
+		l.silent = time.Time{}
+	}
 	l.mu.Lock()
 	l.seat.Beaten(b, view, err, now)
 	l.changed()
@@ -216,10 +224,12 @@ func (l *Loop) carry(ctx context.Context, a Action) (r Result) {
 	defer cancel()
 	switch a.Kind {
 	case Join:
-		r.Node, r.Err = l.store.Join(limited, a.Member)
+		if r.Node, r.Err = l.store.Join(limited, a.Member); r.Err == nil {
+			l.log.InfoContext(ctx, "node has joined", "node", r.Node, "name", a.Member.Name)
+		}
 	case Bury:
 		if r.Err = l.store.Bury(limited, a.Node, a.Beat); r.Err == nil {
-			l.log.WarnContext(ctx, "node has not been heard of for long, its tenants are taken over", "node", a.Node)
+			l.log.WarnContext(ctx, "node has not been heard of for long, its tenants are taken over", "node", a.Node, "name", a.Member.Name)
 		}
 	case Claim:
 		r.Claims, r.Err = l.store.Claim(limited, a.Buckets)

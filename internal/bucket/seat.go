@@ -41,7 +41,7 @@ type Action struct {
 	Buckets []store.Bucket // of Claim, Gain, Lose and Release
 	Node    store.NodeKey  // of Bury, with the Beat that it stood still at
 	Beat    int64
-	Member  store.Member // of Join
+	Member  store.Member // of Join, and what the other of Bury said of itself
 }
 
 // Result is what came of an Action.
@@ -220,7 +220,7 @@ func (s *Seat) dead() (Action, bool) {
 			continue
 		}
 		if before := s.seen[node.Key]; s.sawAt.Short-before.since.Short >= patience {
-			return Action{Kind: Bury, Node: node.Key, Beat: before.beat}, true
+			return Action{Kind: Bury, Node: node.Key, Beat: before.beat, Member: node.Member}, true
 		}
 	}
 	return Action{}, false

@@ -82,6 +82,7 @@ func TestBeatOfAnEarlierNodeCountsForNothing(t *testing.T) {
 func TestClockThatIsSetDoesNotShortenPatience(t *testing.T) {
 	s := joined(t, 1)
 	view := viewOf(512, 512)
+	view.Nodes[1].Name = "second"
 	for at := range 4 {
 		now := seconds(3 * at)
 		if at > 0 {
@@ -96,7 +97,7 @@ func TestClockThatIsSetDoesNotShortenPatience(t *testing.T) {
 		}
 	}
 	sees(t, s, Instant{Short: 10 * time.Second, Long: 13 * time.Second}, view)
-	if a := s.Next(); a.Kind != Bury || a.Node != 2 {
-		t.Errorf("then %+v, want the burial of 2", a)
+	if a := s.Next(); a.Kind != Bury || a.Node != 2 || a.Member.Name != "second" {
+		t.Errorf("then %+v, want the burial of 2, by its name", a)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/internal/routing"
 	"github.com/neohook/neohook/store"
 )
@@ -92,11 +93,15 @@ func (c *Clock) Late(now time.Time) time.Duration {
 
 // Run promotes events until ctx ends.
 func (c *Clock) Run(ctx context.Context) {
+	var away outage.Watch
 	for ctx.Err() == nil {
 		more, err := c.promote(ctx)
+		news := away.News(err)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			c.Log.WarnContext(ctx, "deferred events could not be sent on, trying again", "error", err)
+			if news {
+				c.Log.WarnContext(ctx, "deferred events could not be sent on, trying again", "error", err)
+			}
 			pause(ctx, rest)
 		case !more:
 			c.await(ctx)

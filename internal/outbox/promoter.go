@@ -17,6 +17,7 @@ import (
 
 	"github.com/neohook/neohook/internal/ident"
 	"github.com/neohook/neohook/internal/intake"
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/internal/quota"
 	"github.com/neohook/neohook/internal/routing"
 	"github.com/neohook/neohook/store"
@@ -170,9 +171,10 @@ func (p *Promoter) Stats() Stats {
 func (p *Promoter) Run(ctx context.Context) {
 	p.setRunning(true)
 	defer p.setRunning(false)
+	var away outage.Watch
 	for ctx.Err() == nil {
 		left, err := p.pass(ctx)
-		if err != nil && ctx.Err() == nil {
+		if news := away.News(err); news && ctx.Err() == nil {
 			p.Log.WarnContext(ctx, "announced events could not be accepted, trying again", "error", err)
 		}
 		var again <-chan time.Time

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/store"
 )
 
@@ -69,16 +70,23 @@ func (k *Keeper) Done(asked store.Expunge) <-chan struct{} {
 // expungeAll carries out what is asked for.
 func (k *Keeper) expungeAll(ctx context.Context) {
 	// A crash may have come between the last step of one and the end.
+	var scrubbing outage.Watch
 	for err := k.Store.Scrub(ctx); err != nil && ctx.Err() == nil; err = k.Store.Scrub(ctx) {
-		k.Log.WarnContext(ctx, "what was expunged may be left in the store's files, trying again", "error", err)
+		if scrubbing.News(err) {
+			k.Log.WarnContext(ctx, "what was expunged may be left in the store's files, trying again", "error", err)
+		}
 		pause(ctx, afterFailure)
 	}
+	var away outage.Watch
 	for ctx.Err() == nil {
 		some, err := k.expungeSome(ctx)
+		news := away.News(err)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			k.Log.WarnContext(ctx, "what is to be expunged could not be deleted, trying again", "error", err)
+			if news {
+				k.Log.WarnContext(ctx, "what is to be expunged could not be deleted, trying again", "error", err)
+			}
 			pause(ctx, afterFailure)
 		case !some:
 			select {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/neohook/neohook/internal/outage"
 	"github.com/neohook/neohook/store"
 	"github.com/neohook/neohook/webhook"
 )
@@ -160,6 +161,7 @@ func (k *Keeper) sweep(ctx context.Context) {
 	begun := time.Now()
 	clock := newClock(begun)
 	var behind time.Time // since when there was more each time
+	var away outage.Watch
 	for wait := first; k.await(ctx, wait); {
 		now := time.Now()
 		if !k.trusts(ctx, clock, now, now.Sub(begun)) {
@@ -167,8 +169,9 @@ func (k *Keeper) sweep(ctx context.Context) {
 			continue
 		}
 		swept, err := k.Store.Sweep(ctx, now, k.Defaults, budget)
+		news := away.News(err)
 		if err != nil {
-			if ctx.Err() == nil {
+			if news && ctx.Err() == nil {
 				k.Log.WarnContext(ctx, "what has had its time could not be deleted, trying again", "error", err)
 			}
 			wait = afterFailure
