@@ -38,7 +38,7 @@ func (s *Store) migrateAndClose(ctx context.Context) (before, after int, err err
 		before, after, err = m.migrate(ctx)
 		return err
 	})
-	return before, after, errors.Join(err, s.Close())
+	return before, after, errors.Join(s.denied(ctx, err), s.Close())
 }
 
 // migrator migrates on a connection of its own. Nobody else migrates meanwhile.

@@ -63,7 +63,8 @@ func (o Options) withDefaults() (Options, error) {
 // takes, and makes its schema if it has none. A schema of an older version is refused with
 // an *OlderSchemaError unless Options say that it is to be migrated; where somebody else
 // migrates it, that is waited for. One of a newer version is taken where it works with this
-// program, and else refused with a *NewerSchemaError. So is a server before 14.
+// program, and else refused with a *NewerSchemaError. So is a server before 14, and a
+// database in another encoding than UTF8.
 func Open(ctx context.Context, address string, opts Options) (*Store, error) {
 	return openKnowing(ctx, address, opts, migrations)
 }
@@ -74,7 +75,7 @@ func openKnowing(ctx context.Context, address string, opts Options, files fs.FS)
 		return nil, err
 	}
 	if err := s.checkSchema(ctx, opts.Migrate); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(s.denied(ctx, err), s.Close())
 	}
 	return s, nil
 }
@@ -147,23 +148,30 @@ func refuseStandby(ctx context.Context, conn *pgconn.PgConn) error {
 	return nil
 }
 
-// checkServer connects, and refuses a server whose commits could be lost or that is too old.
+// checkServer connects, and refuses a server that is too old, whose commits could be lost, or
+// that would take texts for something else than UTF-8.
 func (s *Store) checkServer(ctx context.Context) error {
 	const oldest = 14_00_00
 	type settings struct {
-		version int
-		commit  string
+		version                    int
+		commit, encoding, database string
 	}
 	got, err := readFirst(ctx, s, func(row pgx.CollectableRow) (got settings, err error) {
-		return got, row.Scan(&got.version, &got.commit)
-	}, `SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit')`)
+		return got, row.Scan(&got.version, &got.commit, &got.encoding, &got.database)
+	}, `SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit'), current_setting('server_encoding'), current_database()`)
+	unconnected, is := errors.AsType[*connectError](err)
 	switch {
+	case is:
+		return unconnected
 	case err != nil:
 		return fmt.Errorf("postgres: connect: %w", err)
 	case got.version < oldest:
 		return fmt.Errorf("postgres: the server is version %d, and must be %d or newer", got.version/10000, oldest/10000)
 	case got.commit == "off":
 		return errors.New("postgres: synchronous_commit is off, by which what was acknowledged can be lost: set it to on for this user or database")
+	case got.encoding != "UTF8":
+		return fmt.Errorf("postgres: database %s has the encoding %s, and must have UTF8: make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+			got.database, got.encoding)
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (s *Store) connect(ctx context.Context) (*pgxpool.Conn, error) {
 		return nil, store.ErrClosed
 	}
 	if cause := s.away.now(); cause != nil {
-		return nil, unavailable(fmt.Errorf("postgres: connect: %w", cause))
+		return nil, &connectError{cause}
 	}
 	conn, err := s.pool.Acquire(ctx)
 	switch {
@@ -65,7 +65,7 @@ func (s *Store) connect(ctx context.Context) (*pgxpool.Conn, error) {
 		if missing(err) {
 			s.away.goneBy(err, s.find)
 		}
-		return nil, unavailable(fmt.Errorf("postgres: connect: %w", err))
+		return nil, &connectError{err}
 	}
 	return conn, nil
 }
