@@ -15,9 +15,13 @@ func (c *serveCommand) banner(srv *server) string {
 	token := filepath.Join(srv.folder, tokenFile)
 	var out strings.Builder
 	fmt.Fprintf(&out, "\nNeohook %s is listening on %s\n", programVersion(), baseURL(srv.listener))
+	if c.Role == deliverOnly {
+		out.WriteString("This server only delivers, and serves /api/v1/health and /metrics: events are for one whose role is all or api\n\n")
+		return out.String()
+	}
 	switch {
 	case srv.token == "" && c.Database != "":
-		out.WriteString("This folder has no API token: the server that made the database has it in its own\n")
+		out.WriteString("This folder has no API token that the database knows: the server that made the database has it in its own\n")
 	case srv.token == "":
 		fmt.Fprintf(&out, "The API token is lost: stop the server and run neohook token --new --data %s\n", quote(string(c.Data)))
 	default:

@@ -55,6 +55,9 @@ func openReach(ctx context.Context, at place, keys keysetSettings) (*reach, erro
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(filepath.Join(folder, databaseFile)); at.Database == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("data folder %s has a token and no database: name the one that it is of with --database", folder)
+	}
 	st, err := at.openStore(ctx)
 	if errors.Is(err, sqlite.ErrInUse) {
 		return reachServer(folder, token)

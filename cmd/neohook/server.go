@@ -78,6 +78,9 @@ func openServer(ctx context.Context, s settings, log *slog.Logger) (_ *server, e
 		err = nil
 	}
 	switch lost := errors.Is(err, errTokenLost); {
+	case lost && s.Database != "" && srv.token != "":
+		log.WarnContext(ctx, "the database does not know the token of this folder: copy the file of a server that has the present one", "file", filepath.Join(folder, tokenFile))
+		srv.token = ""
 	case lost && s.Database != "": // another server made it, and has it in its folder
 		log.InfoContext(ctx, "this folder has no token file: the tokens of the database open this server, too")
 	case lost: // whoever has its text can go on working

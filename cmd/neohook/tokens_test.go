@@ -176,3 +176,19 @@ func TestTokenFileThatOthersCanReadIsClosedToThem(t *testing.T) {
 		t.Errorf("told again: %q", said)
 	}
 }
+
+// The folder of a server on PostgreSQL has a token, and gets no database of its own by being
+// asked without --database.
+func TestFolderWithoutADatabaseGetsNoneByItsTokens(t *testing.T) {
+	folder := t.TempDir()
+	if err := writeToken(filepath.Join(folder, tokenFile), string(access.NewText())); err != nil {
+		t.Fatal(err)
+	}
+	code, out, said := tokenProgram(t, folder, "list")
+	if code != exitFailed || out != "" || !strings.Contains(said, "--database") || !strings.Contains(said, folder) {
+		t.Errorf("exit code %d, %q, %q; want the folder and --database to be named", code, out, said)
+	}
+	if _, err := os.Stat(filepath.Join(folder, databaseFile)); err == nil {
+		t.Error("a database was made")
+	}
+}
