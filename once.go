@@ -24,7 +24,8 @@ const (
 // MaxKeyBytes bounds the Key of a Once.
 const MaxKeyBytes = 512
 
-// Once makes a change happen a single time however often it is asked for.
+// Once makes a change happen a single time however often it is asked for, through the view
+// that Organisation.Once returns: eng.Once(neohook.Once{Key: key}).Publish(ctx, event).
 type Once struct {
 	// Key tells the request apart from others of its operation, of its KeepFor, and on the
 	// same organisation, tenant or endpoint; 1 to MaxKeyBytes bytes.
