@@ -169,6 +169,9 @@ func (e *Engine) heard(ctx context.Context, tenant store.TenantKey) {
 }
 
 func pause(ctx context.Context, length time.Duration) {
+	if length <= 0 {
+		return
+	}
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
