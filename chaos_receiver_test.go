@@ -204,7 +204,7 @@ func (r *chaosReceivers) Deliver(ctx context.Context, delivery *webhook.Delivery
 	a := c.begin(r.node, delivery, ep)
 	if a != nil {
 		if stats.Bytes > c.opts.MaxMemoryBytes || stats.InFlight > c.opts.MaxInFlight || stats.Unrecorded > 2*c.opts.MaxInFlight {
-			c.t.Errorf("beyond the bounds of memory: %+v", stats)
+			c.t.Errorf("beyond the bounds, %d in flight and %d bytes: %+v", c.opts.MaxInFlight, c.opts.MaxMemoryBytes, stats)
 		}
 		takes, status, retryAfter := c.reply(a.endpoint, delivery)
 		timer := time.NewTimer(min(takes, ep.Timeout))
