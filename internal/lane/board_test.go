@@ -490,3 +490,27 @@ func TestPageFromBeforeATenantWasLetGoOfIsThrownAway(t *testing.T) {
 		t.Errorf("event %d of the old page is sent", d.Event)
 	}
 }
+
+func TestPagesThatWereAskedForTogetherKeepToTheBytes(t *testing.T) {
+	const bound = 1000
+	b := New(Limits{Attempts: 10, Unrecorded: 10, Rows: 100, Bytes: bound, Page: 10})
+	var requests []PageRequest
+	for endpoint := store.EndpointKey(1); endpoint <= 8; endpoint++ {
+		b.Recover(noon, 1, endpoint)
+		request, wanted := b.TakePage()
+		if !wanted {
+			t.Fatal("no page is wanted")
+		}
+		requests = append(requests, request)
+	}
+	for i, request := range requests {
+		event := store.EventKey(1 + i)
+		payload := &store.Payload{Event: event, Body: make([]byte, request.Bytes)}
+		b.PutPage(noon, Page{PageRequest: request, Settings: plain, Next: event + 1, Deliveries: []Delivery{
+			{Tenant: 1, Endpoint: request.Endpoint, Event: event, Payload: payload},
+		}})
+	}
+	if stats := b.Stats(); stats.Bytes > bound || stats.Rows != len(requests) {
+		t.Errorf("%d pages of all that each may bring: %+v, want at most %d bytes", len(requests), stats, bound)
+	}
+}

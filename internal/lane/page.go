@@ -160,6 +160,9 @@ func (b *Board) PutPage(now time.Time, page Page) {
 func (b *Board) putFresh(l *lane, during *pageInFlight, page Page) {
 	for _, d := range page.Deliveries {
 		if during.isNews(l, &d) {
+			if b.bytes+d.bytes() > b.limits.Bytes {
+				d.Payload = nil // what was free at the asking has been taken since
+			}
 			b.hold(l, d)
 			l.fresh.push(d)
 		}
