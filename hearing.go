@@ -164,6 +164,9 @@ func (h *hearing) act(now time.Time, s *store.Signal) bool {
 // tells of, all that it may be about is looked at again.
 func (h *hearing) actAnyway(now time.Time, s *store.Signal) bool {
 	lanes := h.n.lanes
+	if s.Tenant != 0 {
+		h.n.routes.Refresh(s.Tenant)
+	}
 	lanes.Review(now, s.Tenant)
 	if s.Endpoint != 0 {
 		lanes.RereadFresh(now, s.Tenant, s.Endpoint, s.Event)
