@@ -12,7 +12,7 @@ var mistakes = map[string]planted.Mistake{
 	"outcomes of an unknown commit are stored again":       {"internal/commit/writer.go", "return d.Doubtful }) {", "return false }) {"},
 	"outcomes are forgotten where a commit failed":         {"internal/commit/writer.go", "w.outcomes.Return(time.Now(), done)", ""},
 	"a repeated event is handed over again":                {"internal/commit/writer.go", "if verdicts[i].Kind != store.Accepted {", "if verdicts[i].Kind == 0 {"},
-	"a page that failed is taken for an empty one":         {"internal/dispatch/dispatcher.go", "page = lane.Page{PageRequest: request, Failed: true}", "page = lane.Page{PageRequest: request}"},
+	"a page that failed is taken for an empty one":         {"internal/dispatch/page.go", "page, failed = lane.Page{PageRequest: request, Failed: true}, err", "page, failed = lane.Page{PageRequest: request}, err"},
 	"a start does not look for the backlog":                {"internal/dispatch/dispatcher.go", "d.board.Recover(time.Now(), l.Tenant, l.Endpoint)", "_ = l"},
 	"a delivery is lost when its attempt can't be made":    {"internal/dispatch/dispatcher.go", "d.board.Postpone(now, ended.Delivery, now.Add(pause))", "d.board.Finish(now, ended.Delivery, lane.Result{Ends: true})"},
 	"an attempt that was cut off counts":                   {"internal/attempt/sender.go", "if ctx.Err() != nil && !answered(&result) {", "if false {"},

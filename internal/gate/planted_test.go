@@ -31,8 +31,8 @@ var mistakes = map[string]planted.Mistake{
 	"a public key serves as a secret":                     {"jwt.go", `strings.HasPrefix(strings.TrimSpace(string(key)), "-----BEGIN")`, "false"},
 	"a short secret is taken":                             {"jwt.go", "if len(key) < minSecretBytes {", "if false {"},
 	"a weak RSA key is taken":                             {"jwt.go", "public.N.BitLen() < minRSABits", "public.N.BitLen() < 1"},
-	"the prefix of an organisation is not asked for":      {"signed.go", "if !strings.HasPrefix(subject, webhook.OrganisationPrefix) {", "if false {"},
-	"the prefixes of a tenant's claims are not asked for": {"signed.go", "if !strings.HasPrefix(claim.text, claim.prefix) {", "if false {"},
+	"what names an organisation is not looked at":         {"signed.go", `checkOrganisation("sub", subject); err != nil {`, `checkOrganisation("sub", subject); false && err != nil {`},
+	"the prefixes of a tenant's claims are not asked for": {"signed.go", "if !strings.HasPrefix(claims.subject, webhook.TenantPrefix) {", "if false {"},
 }
 
 func TestPlantedBugsAreFound(t *testing.T) { planted.Find(t, mistakes, "^Test[^P]") }
